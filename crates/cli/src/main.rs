@@ -1,0 +1,2 @@
+//! The command `palisade`.
+fn main() {}

@@ -1,0 +1,18 @@
+//! What a set of Kubernetes network policies means.
+//!
+//! ```text
+//! model::Inventory ──► model::Cluster ──► compile ──► PolicyProgram ──┬──► verdict    may this packet pass
+//!   objects, as read     consistent,                                  ├──► explain    and which line says so
+//!                        indexed                                      ├──► traffic    all that may pass
+//!                                                                     └──► (crate nftables) the kernel's rules
+//! ```
+//!
+//! The program that decides is the program that explains and the program that the kernel gets:
+//! nothing outside [`compile`] reads a policy's rules. This crate does no I/O and knows no YAML, no
+//! kernel and no async; the rules it follows are the Kubernetes NetworkPolicy API reference (v1).
+
+pub mod compile;
+pub mod explain;
+pub mod model;
+pub mod sets;
+pub mod verdict;

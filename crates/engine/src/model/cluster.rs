@@ -1,0 +1,201 @@
+//! The cluster: what an [`super::Inventory`] becomes, consistent and indexed.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    Conflict, Endpoint, EndpointSlice, Family, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, Service, Side,
+    Sources, Workload, inventory::owner_text,
+};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u32);
+
+        impl $name {
+            pub(crate) fn at(index: usize) -> Self {
+                Self(u32::try_from(index).unwrap_or(u32::MAX))
+            }
+
+            /// The place in the cluster's list of this kind, from 0.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+id!(
+    /// A pod of one [`Cluster`].
+    PodId
+);
+id!(
+    /// A node of one [`Cluster`].
+    NodeId
+);
+id!(
+    /// A NetworkPolicy of one [`Cluster`].
+    PolicyId
+);
+
+/// Namespaces, nodes, pods, workloads, services and policies that agree with each other.
+///
+/// INVARIANT: ids come from this cluster and its lists never shrink, so every id has its object; all
+/// namespaces and nodes that an object names exist; an address has one owner.
+#[derive(Debug)]
+pub struct Cluster {
+    parts: Parts,
+    pod_index: FxHashMap<ObjectRef, PodId>,
+    addresses: FxHashMap<IpAddr, Endpoint>,
+}
+
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) namespaces: BTreeMap<Name, Namespace>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) node_index: FxHashMap<Name, NodeId>,
+    pub(super) pods: Vec<Pod>,
+    pub(super) workloads: Vec<Workload>,
+    pub(super) services: Vec<Service>,
+    pub(super) endpoint_slices: Vec<EndpointSlice>,
+    pub(super) policies: Vec<NetworkPolicy>,
+    pub(super) sources: Sources,
+}
+
+impl Cluster {
+    /// Every namespace, by name.
+    pub fn namespaces(&self) -> impl ExactSizeIterator<Item = &Namespace> {
+        self.parts.namespaces.values()
+    }
+
+    /// The namespace of that name.
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.parts.namespaces.get(name)
+    }
+
+    /// Every pod, ended ones and stand-ins too.
+    pub fn pods(&self) -> impl ExactSizeIterator<Item = (PodId, &Pod)> {
+        self.parts.pods.iter().enumerate().map(|(i, pod)| (PodId::at(i), pod))
+    }
+
+    /// One pod.
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT of Cluster: every id has its object")]
+    pub fn pod(&self, id: PodId) -> &Pod {
+        &self.parts.pods[id.index()]
+    }
+
+    /// The pod of that name.
+    pub fn find_pod(&self, id: &ObjectRef) -> Option<PodId> {
+        self.pod_index.get(id).copied()
+    }
+
+    /// Every node, also those only mentioned.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Node)> {
+        self.parts.nodes.iter().enumerate().map(|(i, node)| (NodeId::at(i), node))
+    }
+
+    /// One node.
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT of Cluster: every id has its object")]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.parts.nodes[id.index()]
+    }
+
+    /// The node of that name.
+    pub fn find_node(&self, name: &str) -> Option<NodeId> {
+        self.parts.node_index.get(name).copied()
+    }
+
+    /// The node that a pod runs on, once it is known.
+    pub fn node_of(&self, pod: PodId) -> Option<NodeId> {
+        self.find_node(self.pod(pod).node.as_deref()?)
+    }
+
+    /// Every NetworkPolicy, in the order read.
+    pub fn policies(&self) -> impl ExactSizeIterator<Item = (PolicyId, &NetworkPolicy)> {
+        self.parts.policies.iter().enumerate().map(|(i, policy)| (PolicyId::at(i), policy))
+    }
+
+    /// One NetworkPolicy.
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT of Cluster: every id has its object")]
+    pub fn policy(&self, id: PolicyId) -> &NetworkPolicy {
+        &self.parts.policies[id.index()]
+    }
+
+    /// Every workload of the input.
+    pub fn workloads(&self) -> &[Workload] {
+        &self.parts.workloads
+    }
+
+    /// Every Service.
+    pub fn services(&self) -> &[Service] {
+        &self.parts.services
+    }
+
+    /// Every EndpointSlice.
+    pub fn endpoint_slices(&self) -> &[EndpointSlice] {
+        &self.parts.endpoint_slices
+    }
+
+    /// The inputs that spans point into.
+    pub fn sources(&self) -> &Sources {
+        &self.parts.sources
+    }
+
+    /// Who has an address now: a live pod, a node, or nobody here.
+    pub fn endpoint_of(&self, address: IpAddr) -> Endpoint {
+        self.addresses.get(&address).copied().unwrap_or(Endpoint::Outside)
+    }
+
+    /// The end of a flow at an address.
+    pub fn side_of_address(&self, address: IpAddr) -> Side {
+        Side { endpoint: self.endpoint_of(address), address: Some(address) }
+    }
+
+    /// The end of a flow at a live pod: the pod, or the node of a host-network pod, with its address
+    /// of that family. `None` for a pod that has ended: it owns no address.
+    pub fn side_of_pod(&self, id: PodId, family: Family) -> Option<Side> {
+        let pod = self.pod(id);
+        if !pod.is_live() {
+            return None;
+        }
+        if !pod.host_network {
+            return Some(Side { endpoint: Endpoint::Pod(id), address: pod.addresses.of(family) });
+        }
+        let mut side = self.side_of_node(self.node_of(id)?, family);
+        side.address = pod.addresses.of(family).or(side.address);
+        Some(side)
+    }
+
+    /// The end of a flow at a node, with its first address of that family.
+    pub fn side_of_node(&self, id: NodeId, family: Family) -> Side {
+        let address = self.node(id).addresses.iter().copied().find(|address| Family::of(*address) == family);
+        Side { endpoint: Endpoint::Node(id), address }
+    }
+
+    pub(super) fn index(parts: Parts) -> (Self, Vec<Conflict>) {
+        let pod_index = parts.pods.iter().enumerate().map(|(i, pod)| (pod.id.clone(), PodId::at(i))).collect();
+        let mut cluster = Self { parts, pod_index, addresses: FxHashMap::default() };
+        let mut owners: Vec<(IpAddr, Endpoint)> = Vec::new();
+        for (id, node) in cluster.nodes() {
+            owners.extend(node.addresses.iter().map(|address| (*address, Endpoint::Node(id))));
+        }
+        for (id, pod) in cluster.pods().filter(|(_, pod)| pod.is_live() && !pod.host_network) {
+            owners.extend(pod.addresses.iter().map(|address| (address, Endpoint::Pod(id))));
+        }
+        let mut conflicts = Vec::new();
+        for (address, owner) in owners {
+            match cluster.addresses.insert(address, owner) {
+                Some(before) if before != owner => {
+                    let ((first, first_at), (second, second_at)) =
+                        (owner_text(&cluster, before), owner_text(&cluster, owner));
+                    conflicts.push(Conflict::SharedAddress { address, first, second, first_at, second_at });
+                }
+                _ => {}
+            }
+        }
+        (cluster, conflicts)
+    }
+}

@@ -1,0 +1,42 @@
+//! What is: the cluster as typed values.
+//!
+//! ```text
+//! Inventory   objects in the order they were read: namespaces, nodes, pods, workloads, services, policies
+//!    │ into_cluster(): names the implied namespaces and nodes, lets workloads stand for their pods,
+//!    ▼                 refuses what contradicts itself
+//! Cluster     the same, indexed: by name, by address
+//!    │
+//!    ▼
+//! Flow        two ends found in the cluster, and a kind of traffic: what a verdict is asked about
+//! ```
+//!
+//! Nothing here is a raw string that means something else: whoever makes these values has parsed
+//! and validated (crate `manifest` for files, crate `watch` for the API server).
+
+mod address;
+mod cluster;
+mod flow;
+mod inventory;
+mod labels;
+mod names;
+mod objects;
+mod policy;
+mod ports;
+mod source;
+mod stand_in;
+
+pub use address::{Family, PodAddresses};
+pub use cluster::{Cluster, NodeId, PodId, PolicyId};
+pub use flow::{Endpoint, Flow, NoCommonFamily, Side, Traffic};
+pub use inventory::{Conflict, Inventory, ObjectKind};
+pub use labels::{LabelSelector, Labels, Operator, Requirement};
+pub use names::{Name, ObjectRef};
+pub use objects::{
+    EndpointSlice, Namespace, Node, OwnerRef, Phase, Pod, PodTemplate, Service, ServicePort, SliceEndpoint, SlicePort,
+    TargetPort, Workload, WorkloadKind,
+};
+pub use policy::{
+    Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, PolicyPort, PolicyRule, PolicyTypes, PortMatch,
+};
+pub use ports::{ContainerPort, PortRange, Protocol};
+pub use source::{FileId, Position, Sources, Span};
