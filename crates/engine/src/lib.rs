@@ -16,3 +16,6 @@ pub mod explain;
 pub mod model;
 pub mod sets;
 pub mod verdict;
+
+pub use compile::PolicyProgram;
+pub use verdict::{Outcome, Verdict};

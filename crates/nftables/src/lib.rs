@@ -1,1 +1,19 @@
-//! The nftables ruleset of a node: planned from a policy program, compared, and applied over netlink.
+//! The nftables ruleset of a node.
+//!
+//! ```text
+//! PolicyProgram + node ──► plan ──► Ruleset ──┬──► text         nft syntax, for people
+//!                                             ├──► interpret    what it does to a packet, without a kernel
+//!                          applied Ruleset ───┴──► difference ──► Change… ──► netlink ──► kernel
+//!                                                                    └──► fake (a kernel in memory)
+//! ```
+//!
+//! Planning, comparing and rendering are pure; only [`netlink`] talks to the kernel.
+
+pub mod difference;
+pub mod fake;
+pub mod interpret;
+pub mod netlink;
+pub mod path;
+pub mod plan;
+pub mod ruleset;
+pub mod text;

@@ -1,0 +1,306 @@
+//! The chains of a profile.
+
+use std::collections::BTreeMap;
+
+use palisade_engine::{
+    PolicyProgram,
+    compile::{
+        Action, IdentityId, Otherwise, Peers, Ports, ProfileId, Rule as PolicyRule, RulePeer, RulePorts, TierRules,
+    },
+    model::{Cluster, Direction, PortRange, Protocol},
+};
+use rustc_hash::FxHashMap;
+
+use super::{
+    Options, Plan,
+    cells::{Cells, Decisions, Entry, Traffic},
+    names::content_name,
+    peers::{Lookup, Peer, Union, Who, lookups},
+};
+use crate::{
+    ruleset::{Chain, End, Expression, Key, Name, Rule, Set, SetKind, Verdict, shortened},
+    text,
+};
+
+/// Up to this many rules a profile's cells are written out; more go behind a verdict map. A rule costs
+/// a packet about 30 ns, a map costs the kernel a set, and the kernel searches sets by name in a list.
+const PLAIN_RULES: usize = 6;
+
+/// Plans chains, each once.
+pub(super) struct ProfilePlanner<'a> {
+    cluster: &'a Cluster,
+    program: &'a PolicyProgram,
+    options: &'a Options,
+    plan: Plan,
+    /// The first chain of a profile, by what it depends on.
+    chains: FxHashMap<(ProfileId, NamedPorts), Name>,
+}
+
+/// The numbers that a pod's own named ports have: what an ingress profile depends on besides its rules.
+type NamedPorts = Vec<(palisade_engine::model::Name, Protocol, Vec<u16>)>;
+
+impl<'a> ProfilePlanner<'a> {
+    pub(super) fn new(cluster: &'a Cluster, program: &'a PolicyProgram, options: &'a Options) -> Self {
+        Self { cluster, program, options, plan: Plan::default(), chains: FxHashMap::default() }
+    }
+
+    pub(super) fn finish(mut self) -> Plan {
+        let mut profiles: Vec<ProfileId> = self.chains.keys().map(|(profile, _)| *profile).collect();
+        profiles.sort_unstable();
+        profiles.dedup();
+        self.plan.profiles = profiles.len();
+        self.plan
+    }
+
+    /// The chain that judges the pods of an identity in a direction; `None` when no policy affects them.
+    pub(super) fn chain(&mut self, identity: IdentityId, direction: Direction) -> Option<Name> {
+        let id = self.program.profile_of(identity, direction);
+        let profile = self.program.profile(id);
+        if profile.is_open() {
+            return None;
+        }
+        let named = match direction {
+            Direction::Ingress => self.named_ports(identity, &profile.tiers),
+            Direction::Egress => Vec::new(),
+        };
+        let key = (id, named);
+        if let Some(chain) = self.chains.get(&key) {
+            return Some(chain.clone());
+        }
+        // From the last tier to the first: each goes on in the next one's chain.
+        let mut next = Verdict::Return;
+        for tier in profile.tiers.iter().rev() {
+            let chain = self.tier(id, tier, identity, direction, &next);
+            next = Verdict::Goto(chain);
+        }
+        let chain = next.chain().cloned()?;
+        self.chains.insert(key, chain.clone());
+        Some(chain)
+    }
+
+    fn named_ports(&self, identity: IdentityId, tiers: &[TierRules]) -> NamedPorts {
+        let rules = tiers.iter().flat_map(|tier| &tier.rules).map(|id| self.program.rule(*id));
+        let mut named: NamedPorts = Vec::new();
+        for (protocol, name) in rules.flat_map(named_in) {
+            let numbers = self.program.identity(identity).port_numbers(name, protocol).to_vec();
+            named.push((name.clone(), protocol, numbers));
+        }
+        named.sort();
+        named.dedup();
+        named
+    }
+
+    fn tier(
+        &mut self,
+        id: ProfileId,
+        tier: &TierRules,
+        subject: IdentityId,
+        direction: Direction,
+        next: &Verdict,
+    ) -> Name {
+        let rules = tier.rules.iter().map(|id| self.program.rule(*id));
+        let entries: Vec<Entry> = rules.flat_map(|rule| self.entries(rule, subject)).collect();
+        let cells = Cells::cut(&entries);
+        let deny = self.deny_chain(id, tier, direction);
+        let actions = Actions {
+            end: match direction {
+                Direction::Ingress => End::Source,
+                Direction::Egress => End::Destination,
+            },
+            accept: Verdict::Return,
+            deny: Verdict::Goto(deny.clone()),
+            pass: next.clone(),
+        };
+        let last = match tier.otherwise {
+            Otherwise::Deny => Verdict::Goto(deny),
+            Otherwise::NextTier => next.clone(),
+        };
+        let mut rules =
+            self.plain_cells(&cells, &actions).unwrap_or_else(|| self.mapped_cells(&cells, &actions, &last));
+        rules.extend(self.ask(&cells.rest, &actions, &[]));
+        rules.push(Rule::new([Expression::Verdict(last)]));
+        self.add_chain(prefix(direction), rules)
+    }
+
+    /// The cells as plain rules, when these are few and none needs an order: a packet that no rule of
+    /// its cell accepts may then go on to the rest, which accepts no one that the cell does not.
+    fn plain_cells(&mut self, cells: &Cells, actions: &Actions) -> Option<Vec<Rule>> {
+        let only_accepts = |decisions: &Decisions| decisions.iter().all(|(action, _)| *action == Action::Accept);
+        if cells.ports.len() > PLAIN_RULES || !cells.ports.values().all(only_accepts) {
+            return None;
+        }
+        let mut rules = Vec::new();
+        for ((protocol, range), decisions) in &cells.ports {
+            rules.extend(self.ask(decisions, actions, &[Expression::Ports(*protocol, *range)]));
+        }
+        (rules.len() <= PLAIN_RULES).then_some(rules)
+    }
+
+    /// The cells as chains behind verdict maps: exact ports hashed, ranges apart.
+    fn mapped_cells(&mut self, cells: &Cells, actions: &Actions, last: &Verdict) -> Vec<Rule> {
+        let (mut exact, mut ranges) = (BTreeMap::new(), BTreeMap::new());
+        for ((protocol, range), decisions) in &cells.ports {
+            let verdict = match decisions.as_slice() {
+                [(action, Union::Any), ..] => actions.verdict(*action).clone(),
+                decisions => {
+                    let mut rules = self.ask(decisions, actions, &[]);
+                    rules.push(Rule::new([Expression::Verdict(last.clone())]));
+                    Verdict::Goto(self.add_chain("cell", rules))
+                }
+            };
+            if range.first() == range.last() {
+                exact.insert(Key::Port(*protocol, range.first()), Some(verdict));
+            } else {
+                ranges.insert(Key::Ports(*protocol, *range), Some(verdict));
+            }
+        }
+        let maps = [(SetKind::Ports, exact, "ports"), (SetKind::PortRanges, ranges, "ranges")];
+        let used = maps.into_iter().filter(|(_, elements, _)| !elements.is_empty());
+        let rules = used.map(|(kind, elements, prefix)| {
+            let name = content_name(prefix, &format!("{elements:?}"));
+            self.plan.ruleset.sets.insert(name.clone(), Set { kind, is_map: true, comment: None, elements });
+            Rule::new([Expression::PortMap(name)])
+        });
+        rules.collect()
+    }
+
+    /// The rules that ask for the peers of each decision, behind the expressions `when`.
+    fn ask(&mut self, decisions: &[(Action, Union)], actions: &Actions, when: &[Expression]) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        for (action, union) in decisions {
+            let verdict = Expression::Verdict(actions.verdict(*action).clone());
+            let Union::Of(peers) = union else {
+                rules.push(Rule::new(when.iter().cloned().chain([verdict])));
+                break;
+            };
+            for lookup in lookups(self.cluster, self.program, peers) {
+                let name = match &lookup {
+                    Lookup::Family(_) => "",
+                    Lookup::Set(_, _, name) => name,
+                };
+                let expression = lookup.expression(actions.end, name);
+                rules.push(Rule::new(when.iter().cloned().chain([expression, verdict.clone()])));
+                if let Lookup::Set(_, set, name) = lookup {
+                    self.plan.ruleset.sets.insert(name, set);
+                }
+            }
+        }
+        rules
+    }
+
+    /// The chain that logs, counts and drops what a tier of a profile denies; one for each group of
+    /// policies that isolates.
+    fn deny_chain(&mut self, id: ProfileId, tier: &TierRules, direction: Direction) -> Name {
+        let policies = tier.policies.iter().map(|policy| self.cluster.policy(*policy).id.to_string());
+        let policies = policies.collect::<Vec<_>>().join(", ");
+        let name = content_name(&format!("deny-{}", prefix(direction)), &format!("{:?} {policies}", tier.tier));
+        let mut rules = Vec::new();
+        if let Some(log) = self.options.log {
+            let limit = log.limit.map(|(rate, burst)| Expression::Limit { rate, burst });
+            let log = Expression::Log { group: log.group, prefix: name.clone() };
+            rules.push(Rule::new(limit.into_iter().chain([log])));
+        }
+        let drop = Rule::new([Expression::Counter, Expression::Verdict(Verdict::Drop)]);
+        rules.push(drop.comment(shortened(policies, 200)));
+        self.plan.ruleset.chains.insert(name.clone(), Chain { is_base: false, rules });
+        self.plan.denials.insert(name.clone(), id);
+        name
+    }
+
+    fn add_chain(&mut self, prefix: &str, rules: Vec<Rule>) -> Name {
+        let content: Vec<String> = rules.iter().map(text::rule).collect();
+        let name = content_name(prefix, &content.join("\n"));
+        self.plan.ruleset.chains.insert(name.clone(), Chain { is_base: false, rules });
+        name
+    }
+
+    /// One rule as entries: named ports become numbers, each with the peers that it means.
+    fn entries(&self, rule: &PolicyRule, subject: IdentityId) -> Vec<Entry> {
+        let action = rule.action;
+        let Ports::Of(ports) = &rule.ports else {
+            return vec![Entry { action, peers: union(&rule.peers, None), traffic: Traffic::All }];
+        };
+        let mut entries = Vec::new();
+        for port in ports {
+            let protocol = port.protocol;
+            match (&port.ports, rule.origin.direction) {
+                (RulePorts::Range(range), _) => {
+                    let traffic = Traffic::Ports(protocol, *range);
+                    entries.push(Entry { action, peers: union(&rule.peers, None), traffic });
+                }
+                (RulePorts::Named(name), Direction::Ingress) => {
+                    for number in self.program.identity(subject).port_numbers(name, protocol) {
+                        let traffic = Traffic::Ports(protocol, PortRange::single(*number));
+                        entries.push(Entry { action, peers: union(&rule.peers, None), traffic });
+                    }
+                }
+                (RulePorts::Named(name), Direction::Egress) => {
+                    for number in self.numbers_anywhere(name, protocol) {
+                        let with_port = Some((name.clone(), protocol, number));
+                        let traffic = Traffic::Ports(protocol, PortRange::single(number));
+                        entries.push(Entry { action, peers: union(&rule.peers, with_port), traffic });
+                    }
+                }
+            }
+        }
+        entries
+    }
+
+    /// Every number that some pod gives to a named port.
+    fn numbers_anywhere(&self, name: &palisade_engine::model::Name, protocol: Protocol) -> Vec<u16> {
+        let identities = self.program.identities();
+        let mut numbers: Vec<u16> =
+            identities.flat_map(|(_, identity)| identity.port_numbers(name, protocol).iter().copied()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+}
+
+/// What the actions of a tier's rules come to in one profile.
+struct Actions {
+    /// The end that peers are looked for at.
+    end: End,
+    accept: Verdict,
+    deny: Verdict,
+    pass: Verdict,
+}
+
+impl Actions {
+    fn verdict(&self, action: Action) -> &Verdict {
+        match action {
+            Action::Accept => &self.accept,
+            Action::Deny => &self.deny,
+            Action::Pass => &self.pass,
+        }
+    }
+}
+
+fn prefix(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "in",
+        Direction::Egress => "out",
+    }
+}
+
+fn named_in(rule: &PolicyRule) -> impl Iterator<Item = (Protocol, &palisade_engine::model::Name)> {
+    let ports = match &rule.ports {
+        Ports::All => [].iter(),
+        Ports::Of(ports) => ports.iter(),
+    };
+    ports.filter_map(|port| match &port.ports {
+        RulePorts::Named(name) => Some((port.protocol, name)),
+        RulePorts::Range(_) => None,
+    })
+}
+
+fn union(peers: &Peers, with_port: Option<(palisade_engine::model::Name, Protocol, u16)>) -> Union {
+    let peer = |who| Peer { who, with_port: with_port.clone() };
+    match peers {
+        Peers::Any => Union::of([peer(Who::Anyone)]),
+        Peers::Of(peers) => Union::of(peers.iter().map(|item| match item {
+            RulePeer::Pods { members, .. } => peer(Who::Pods(*members)),
+            RulePeer::Block(block) => peer(Who::Block(*block)),
+        })),
+    }
+}
