@@ -6,8 +6,9 @@
 use std::cmp::Reverse;
 
 use crate::{
-    compile::{Peers, PolicyProgram, Ports, RuleId, RulePeer, RulePort, RulePorts},
+    compile::{Peers, PolicyProgram, Ports, Rule, RuleId, RulePeer, RulePort, RulePorts},
     model::{Cluster, Direction, Endpoint, Flow, Name, Peer, PodId, PolicyId, Traffic},
+    sets::TrafficSet,
     verdict::{Certainty, Half, Verdict, family, other_end, subject_pod},
 };
 
@@ -118,6 +119,16 @@ impl PolicyProgram {
         Explanation { verdict, egress, ingress }
     }
 
+    /// The rules of one half whose peers are the flow's other end, each with the traffic that it means
+    /// towards the destination; what the flow itself carries does not matter.
+    pub fn contributions(&self, flow: &Flow, direction: Direction) -> Vec<(RuleId, TrafficSet)> {
+        let identity = subject_pod(flow, direction).and_then(|pod| self.identity_of(pod));
+        let profile = identity.map(|id| self.profile(self.profile_of(id, direction)));
+        let rules = profile.into_iter().flat_map(|profile| &profile.tiers).flat_map(|tier| &tier.rules);
+        let matching = rules.filter(|rule| self.peers_match(**rule, flow).0 == Certainty::Yes);
+        matching.map(|rule| (*rule, self.rule_traffic(*rule, flow.to()))).collect()
+    }
+
     fn explain_half(&self, cluster: &Cluster, flow: &Flow, direction: Direction, half: &Half) -> HalfExplanation {
         let subject = subject_pod(flow, direction);
         let profile =
@@ -142,10 +153,11 @@ impl PolicyProgram {
             (Peers::Of(_), (Certainty::Yes, Some(peer))) => PeerAnswer::Matched(peer),
             (Peers::Of(_), (Certainty::Unknown, Some(peer))) => PeerAnswer::AddressUnknown(peer),
             (Peers::Of(peers), _) => {
-                let model = cluster.policy(rule.origin.policy).rules(rule.origin.direction).get(rule.origin.index);
-                let written = model.map_or(&[][..], |rule| &rule.peers);
-                let misses =
-                    peers.iter().zip(written).filter_map(|(peer, written)| self.peer_miss(peer, written, id, flow));
+                let policy = cluster.policy(rule.origin.policy);
+                let written = policy.rules(rule.origin.direction).get(rule.origin.index);
+                let written = written.map_or(&[][..], |rule| &rule.peers);
+                let own = &policy.id.namespace;
+                let misses = peers.iter().zip(written).filter_map(|pair| self.peer_miss(pair, own, rule, flow));
                 PeerAnswer::Missed(misses.collect())
             }
         };
@@ -161,22 +173,26 @@ impl PolicyProgram {
         (peers_missed || ports_missed).then_some(RuleMiss { rule: id, peers, ports })
     }
 
-    fn peer_miss(&self, peer: &RulePeer, written: &Peer, rule: RuleId, flow: &Flow) -> Option<PeerMiss> {
-        let other = other_end(flow, self.rule(rule).origin.direction);
-        if self.peer_matches(peer, other, family(flow)) != Certainty::No {
+    fn peer_miss(&self, peer: (&RulePeer, &Peer), own: &Name, rule: &Rule, flow: &Flow) -> Option<PeerMiss> {
+        let other = other_end(flow, rule.origin.direction);
+        if self.peer_matches(peer.0, other, family(flow)) != Certainty::No {
             return None;
         }
-        match (peer, written) {
+        match peer {
             (RulePeer::Pods { namespaces, pods, .. }, _) => {
                 let Endpoint::Pod(pod) = other.endpoint else { return Some(PeerMiss::NotAPod) };
                 let Some(identity) = self.identity_of(pod) else { return Some(PeerMiss::NotAPod) };
                 let namespace = &self.identity(identity).namespace;
-                let namespaces = namespaces.as_deref().unwrap_or_default();
-                if let Some(index) = namespaces.iter().position(|id| !self.namespace_has(*id, namespace)) {
-                    return Some(PeerMiss::Namespace(index));
+                match namespaces {
+                    None if namespace != own => return Some(PeerMiss::OtherNamespace),
+                    None => {}
+                    Some(requirements) => {
+                        if let Some(index) = requirements.iter().position(|id| !self.namespace_has(*id, namespace)) {
+                            return Some(PeerMiss::Namespace(index));
+                        }
+                    }
                 }
-                let missed = pods.iter().position(|id| !self.pod_has(*id, identity));
-                Some(missed.map_or(PeerMiss::OtherNamespace, PeerMiss::Pod))
+                pods.iter().position(|id| !self.pod_has(*id, identity)).map(PeerMiss::Pod)
             }
             (RulePeer::Block(_), Peer::IpBlock(block)) => {
                 let address = other.address?;

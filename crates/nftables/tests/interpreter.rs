@@ -1,0 +1,80 @@
+//! Property: on random clusters the rulesets of all nodes do to a packet what the engine says of its flow.
+
+use std::collections::BTreeMap;
+
+use palisade_engine::{PolicyProgram, model::NodeId, verdict::Outcome};
+use palisade_nftables::{
+    difference::Difference,
+    fake::FakeKernel,
+    path::{first_packet, passes},
+    plan::{Options, Plan, plan},
+};
+use palisade_oracle::generate::{Generator, flow_text};
+
+const CLUSTERS: u64 = 10_000;
+const FLOWS: usize = 30;
+
+fn plans(seed: u64) -> (palisade_engine::model::Cluster, PolicyProgram, BTreeMap<NodeId, Plan>) {
+    let cluster = Generator::new(seed).cluster();
+    let program = PolicyProgram::compile(&cluster);
+    let nodes: Vec<NodeId> = cluster.nodes().map(|(id, _)| id).collect();
+    let plans = nodes.into_iter().map(|id| (id, plan(&cluster, &program, id, &Options::default()))).collect();
+    (cluster, program, plans)
+}
+
+#[test]
+fn interpreter_equals_engine() {
+    let (mut allowed, mut denied) = (0, 0);
+    for seed in 0..CLUSTERS {
+        let (cluster, program, plans) = plans(seed);
+        for flow in Generator::new(seed).probeable_flows(&cluster, FLOWS) {
+            assert!(first_packet(&flow).is_some(), "seed {seed}");
+            let wanted = program.verdict(&cluster, &flow).outcome() == Outcome::Allow;
+            let found = passes(&cluster, &plans, &flow).unwrap();
+            assert_eq!(found, Some(wanted), "seed {seed}: {}", flow_text(&cluster, &flow));
+            if wanted { allowed += 1 } else { denied += 1 }
+        }
+    }
+    assert!(allowed > 10_000 && denied > 10_000, "{allowed} allowed, {denied} denied: the flows say too little");
+}
+
+#[test]
+fn a_fake_kernel_ends_up_with_what_is_wanted() {
+    for seed in 0..300 {
+        let (_, _, before) = plans(seed);
+        let (_, _, after) = plans(seed + 1_000);
+        let mut kernel = FakeKernel::default();
+        for plan in before.values().chain(after.values()) {
+            kernel.apply(&Difference::between(kernel.ruleset(), &plan.ruleset)).unwrap_or_else(|refusal| panic!("seed {seed}: {refusal}"));
+            assert_eq!(kernel.ruleset(), Some(&plan.ruleset), "seed {seed}");
+            assert!(Difference::between(kernel.ruleset(), &plan.ruleset).is_empty(), "seed {seed}");
+        }
+    }
+}
+
+/// A transaction that fails leaves either what was before or what is wanted, never a mixture.
+#[test]
+fn a_failure_leaves_the_old_rules_in_force() {
+    for seed in 0..40 {
+        let (cluster, program, before) = plans(seed);
+        let (_, _, after) = plans(seed + 1_000);
+        let (Some(old), Some(new)) = (before.values().next(), after.values().next()) else { continue };
+        let mut kernel = FakeKernel::default();
+        kernel.apply(&Difference::between(None, &old.ruleset)).unwrap();
+        let done = kernel.transactions();
+        let difference = Difference::between(Some(&old.ruleset), &new.ruleset);
+        let flows = Generator::new(seed).probeable_flows(&cluster, 10);
+        for at in 0..difference.prepare.len() {
+            let mut kernel = kernel.clone();
+            kernel.fail_at(done + at);
+            kernel.apply(&difference).unwrap_err();
+            let ruleset = kernel.ruleset().unwrap();
+            for packet in flows.iter().filter_map(first_packet) {
+                let found = palisade_nftables::interpret::forward(ruleset, &packet).unwrap();
+                let wanted = palisade_nftables::interpret::forward(&old.ruleset, &packet).unwrap();
+                assert_eq!(found, wanted, "seed {seed}, failed at {at}");
+            }
+        }
+        let _ = &program;
+    }
+}

@@ -1,0 +1,126 @@
+//! The answer to a flow, from its two halves. Rules 1.2 to 1.9 and section 2.
+
+use palisade_engine::model::{Cluster, Direction, Endpoint, Family, Flow, NetworkPolicy, Pod};
+
+use crate::{
+    maybe::Maybe,
+    peers::peers_match,
+    ports::ports_match,
+    selectors::{has_own_network, is_subject},
+};
+
+/// May the flow's first packet pass?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// Yes.
+    Allow,
+    /// No: at least one direction denies it.
+    Deny,
+    /// 1.2: only an address that is not known could decide.
+    Undetermined,
+}
+
+/// What one direction says to a flow: egress at its source, or ingress at its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HalfAnswer {
+    /// No policy has a say: the end of that direction is not a pod with a network of its own, or
+    /// both ends are one pod, or they are a pod and its node.
+    NotJudged,
+    /// No policy isolates the pod in that direction, so everything is allowed.
+    NotIsolated,
+    /// The pod is isolated, and a rule allows the flow.
+    Allowed,
+    /// The pod is isolated, and no rule allows the flow.
+    Denied,
+    /// The pod is isolated, no rule allows the flow for certain, and an `ipBlock` might: the other
+    /// end's address is not known.
+    Undetermined,
+}
+
+/// The answer to a whole flow.
+pub fn answer(cluster: &Cluster, flow: &Flow) -> Answer {
+    // 2.3: a connection needs both.
+    let halves = [half(cluster, flow, Direction::Egress), half(cluster, flow, Direction::Ingress)];
+    // 1.2: one denial is certain, whatever the other half would say if it knew the address.
+    if halves.contains(&HalfAnswer::Denied) {
+        Answer::Deny
+    } else if halves.contains(&HalfAnswer::Undetermined) {
+        Answer::Undetermined
+    } else {
+        Answer::Allow
+    }
+}
+
+/// The answer of one direction. 7.1: on a node this is what is decided for its own pods.
+pub fn half(cluster: &Cluster, flow: &Flow, direction: Direction) -> HalfAnswer {
+    if is_one_pod(flow) || is_pod_and_its_node(cluster, flow) {
+        return HalfAnswer::NotJudged;
+    }
+    // 2.1: each direction on its own, at the pod that it is about.
+    let (own, other) = match direction {
+        Direction::Ingress => (flow.to(), flow.from()),
+        Direction::Egress => (flow.from(), flow.to()),
+    };
+    // 1.9, 1.3: nobody's policy applies to a node (so to a host-network pod) or an outside address.
+    let Endpoint::Pod(id) = own.endpoint else { return HalfAnswer::NotJudged };
+    let pod = cluster.pod(id);
+    if !has_own_network(pod) {
+        return HalfAnswer::NotJudged;
+    }
+
+    // 2.1: isolated by at least one policy of that type that selects the pod.
+    let isolating = isolating_policies(cluster, pod, direction);
+    if isolating.is_empty() {
+        return HalfAnswer::NotIsolated;
+    }
+
+    // 1.4: a flow has one family; either address tells it.
+    let family = other.address.or(own.address).map(Family::of);
+    // 2.2: the union of all their rules in that direction, in no order.
+    // 2.6: no rules, nothing allowed: the union of nothing.
+    let allowed = Maybe::any(isolating.iter().flat_map(|policy| {
+        policy.rules(direction).iter().map(|rule| {
+            // A rule allows what both its peers and its ports match; its ports never depend on an
+            // address, so a rule of other ports leaves nothing open (1.2).
+            let ports = Maybe::from(ports_match(cluster, &rule.ports, flow.to(), flow.traffic()));
+            ports.and(peers_match(cluster, policy, &rule.peers, other, family))
+        })
+    }));
+    match allowed {
+        Maybe::Yes => HalfAnswer::Allowed,
+        Maybe::Unknown => HalfAnswer::Undetermined,
+        Maybe::No => HalfAnswer::Denied,
+    }
+}
+
+/// 1.6: a pod always reaches itself.
+fn is_one_pod(flow: &Flow) -> bool {
+    matches!((flow.from().endpoint, flow.to().endpoint), (Endpoint::Pod(a), Endpoint::Pod(b)) if a == b)
+}
+
+/// 1.7: a pod and the node that it runs on always reach each other, whoever begins.
+fn is_pod_and_its_node(cluster: &Cluster, flow: &Flow) -> bool {
+    match (flow.from().endpoint, flow.to().endpoint) {
+        (Endpoint::Pod(pod), Endpoint::Node(node)) | (Endpoint::Node(node), Endpoint::Pod(pod)) => {
+            cluster.node_of(pod) == Some(node)
+        }
+        _ => false,
+    }
+}
+
+fn isolating_policies<'a>(cluster: &'a Cluster, pod: &Pod, direction: Direction) -> Vec<&'a NetworkPolicy> {
+    let policies = cluster.policies().map(|(_, policy)| policy);
+    policies.filter(|policy| is_subject(policy, pod) && has_type(policy, direction)).collect()
+}
+
+/// Whether the policy isolates in that direction.
+fn has_type(policy: &NetworkPolicy, direction: Direction) -> bool {
+    match (policy.policy_types, direction) {
+        // 2.6: what is listed counts, with or without rules; rules of a type not listed do not.
+        (Some(types), Direction::Ingress) if types.ingress || types.egress => types.ingress,
+        (Some(types), Direction::Egress) if types.ingress || types.egress => types.egress,
+        // 2.5: missing, null or empty: ingress always, egress when there is at least one rule of it.
+        (_, Direction::Ingress) => true,
+        (_, Direction::Egress) => !policy.egress.is_empty(),
+    }
+}
