@@ -5,7 +5,10 @@ use palisade_engine::{
     model::{Flow, Protocol, Traffic},
     verdict::Outcome,
 };
-use palisade_oracle::{Answer, answer, generate::{Generator, flow_text}};
+use palisade_oracle::{
+    Answer, answer,
+    generate::{Generator, flow_text},
+};
 
 const CLUSTERS: u64 = 10_000;
 const FLOWS: usize = 40;

@@ -357,7 +357,9 @@ fn profile(direction: Direction, selected_by: &[u32], halves: &[PolicyHalf]) -> 
 /// Whether a policy isolates the pods it selects in a direction: the type is listed, or none is and
 /// the default counts (`policyTypes`: Ingress always, Egress when there is an egress rule).
 fn affects(policy: &NetworkPolicy, direction: Direction) -> bool {
-    match (policy.policy_types, direction) {
+    // Listing nothing is the same as not listing.
+    let listed = policy.policy_types.filter(|types| types.ingress || types.egress);
+    match (listed, direction) {
         (Some(types), Direction::Ingress) => types.ingress,
         (Some(types), Direction::Egress) => types.egress,
         (None, Direction::Ingress) => true,

@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Conflict, Endpoint, EndpointSlice, Family, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, Service, Side,
-    Sources, Workload, inventory::owner_text,
+    Sources, Workload,
+    inventory::{nodes_with_implied, owner_text},
 };
 
 macro_rules! id {
@@ -173,6 +174,18 @@ impl Cluster {
     pub fn side_of_node(&self, id: NodeId, family: Family) -> Side {
         let address = self.node(id).addresses.iter().copied().find(|address| Family::of(*address) == family);
         Side { endpoint: Endpoint::Node(id), address }
+    }
+
+    /// The same cluster after `edit` has given its nodes and pods what they lack, such as addresses.
+    ///
+    /// # Errors
+    /// Every [`Conflict`] that this brings.
+    pub fn with_hosts(self, edit: impl FnOnce(&mut Vec<Node>, &mut Vec<Pod>)) -> Result<Self, Vec<Conflict>> {
+        let mut parts = self.parts;
+        edit(&mut parts.nodes, &mut parts.pods);
+        (parts.nodes, parts.node_index) = nodes_with_implied(parts.nodes, &mut parts.pods);
+        let (cluster, conflicts) = Self::index(parts);
+        if conflicts.is_empty() { Ok(cluster) } else { Err(conflicts) }
     }
 
     pub(super) fn index(parts: Parts) -> (Self, Vec<Conflict>) {

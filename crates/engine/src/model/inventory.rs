@@ -109,7 +109,12 @@ impl Inventory {
         let Self { namespaces, nodes, mut pods, workloads, services, endpoint_slices, policies, sources } = self;
 
         stand_in::add(&mut pods, &workloads, nodes.len());
-        let namespaces = with_implied(namespaces, &pods, &services, &policies);
+        let mentioned = (pods.iter().map(|o| &o.id))
+            .chain(workloads.iter().map(|o| &o.id))
+            .chain(services.iter().map(|o| &o.id))
+            .chain(endpoint_slices.iter().map(|o| &o.id))
+            .chain(policies.iter().map(|o| &o.id));
+        let namespaces = with_implied(namespaces, mentioned);
         let (nodes, node_index) = nodes_with_implied(nodes, &mut pods);
         let parts =
             Parts { namespaces, nodes, node_index, pods, workloads, services, endpoint_slices, policies, sources };
@@ -144,19 +149,15 @@ impl Inventory {
     }
 }
 
-fn with_implied(
+fn with_implied<'a>(
     given: Vec<Namespace>,
-    pods: &[Pod],
-    services: &[Service],
-    policies: &[NetworkPolicy],
+    mentioned: impl Iterator<Item = &'a ObjectRef>,
 ) -> BTreeMap<Name, Namespace> {
     let mut namespaces = BTreeMap::new();
     for mut namespace in given {
         namespace.labels.set(METADATA_NAME, namespace.name.clone());
         namespaces.insert(namespace.name.clone(), namespace);
     }
-    let mentioned =
-        pods.iter().map(|o| &o.id).chain(services.iter().map(|o| &o.id)).chain(policies.iter().map(|o| &o.id));
     for ObjectRef { namespace, .. } in mentioned {
         if !namespaces.contains_key(namespace) {
             let labels = [(Name::from(METADATA_NAME), namespace.clone())].into_iter().collect();
@@ -168,7 +169,7 @@ fn with_implied(
 
 /// The nodes given, then those that pods run on though the input has no such Node: their addresses
 /// are what the pods know of them. A host-network pod that no node runs yet gets a node of its own.
-fn nodes_with_implied(given: Vec<Node>, pods: &mut [Pod]) -> (Vec<Node>, FxHashMap<Name, NodeId>) {
+pub(super) fn nodes_with_implied(given: Vec<Node>, pods: &mut [Pod]) -> (Vec<Node>, FxHashMap<Name, NodeId>) {
     let mut nodes = given;
     let known = nodes.len();
     let mut index: FxHashMap<Name, NodeId> =

@@ -1,0 +1,49 @@
+# The commands of the README. Each installs what it needs from Debian when it is missing, and says so.
+
+CARGO ?= cargo
+PALISADE := target/release/palisade
+
+.PHONY: help demo build test check bench conformance fuzz mutants clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: build ## the three-tier example with real packets, and one denial explained
+	@sh scripts/demo.sh $(PALISADE)
+
+build: .rust ## the command, optimised: target/release/palisade
+	$(CARGO) build --release --package palisade
+
+test: .rust .tools ## every test
+	$(CARGO) test --workspace
+
+check: .rust ## formatting, lints, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- --deny warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+	else echo 'skipped: cargo-deny is not installed (cargo install cargo-deny)'; fi
+
+bench: .rust ## what it costs, as ratios within one run
+	@sh scripts/bench.sh
+
+conformance: .rust ## other people's cases, with real packets: CONFORMANCE=folder (default ../shared/conformance)
+	PALISADE_CONFORMANCE=$(abspath $(or $(CONFORMANCE),../shared/conformance)) PALISADE_CONFORMANCE_LAB=1 \
+		$(CARGO) test --package palisade --test conformance
+
+fuzz: .rust ## each fuzz target for SECONDS (default 600)
+	@sh scripts/fuzz.sh $(or $(SECONDS),600)
+
+mutants: .rust ## cargo-mutants over the compiler, the verdict and the planner
+	@sh scripts/mutants.sh
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+# What the others need.
+.PHONY: .rust .tools
+.rust:
+	@command -v $(CARGO) >/dev/null || { echo 'Rust is missing: install it with rustup, https://rustup.rs' >&2; exit 1; }
+	@sh scripts/need.sh cc:gcc ld:binutils
+
+.tools:
+	@sh scripts/need.sh nft:nftables unshare:util-linux setpriv:util-linux

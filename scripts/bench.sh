@@ -1,0 +1,7 @@
+#!/bin/sh
+# bench.sh: every benchmark, each with the size of its input and a ratio to something of the same run.
+set -eu
+echo '== reading manifests, against the bare YAML parser'
+cargo run --quiet --release --package palisade-manifest --example reading
+echo '== compiling policies and planning a ruleset, against reading the same cluster'
+cargo run --quiet --release --package palisade --example compiling

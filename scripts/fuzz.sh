@@ -1,0 +1,7 @@
+#!/bin/sh
+# fuzz.sh SECONDS: each fuzz target for that long. cargo-fuzz wants a nightly; RUSTC_BOOTSTRAP lets the stable one do.
+set -eu
+cargo fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is missing: cargo install cargo-fuzz' >&2; exit 1; }
+for target in yaml_reader manifest_reader; do
+	RUSTC_BOOTSTRAP=1 cargo fuzz run "$target" -- -max_total_time="$1" -timeout=10 -rss_limit_mb=4096
+done

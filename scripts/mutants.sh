@@ -1,0 +1,9 @@
+#!/bin/sh
+# mutants.sh: mutates the compiler, the verdict and the planner, and runs the tests that hold them.
+# The survivors, each with its reason, are in docs/mutants.md.
+set -eu
+cargo mutants --version >/dev/null 2>&1 || { echo 'cargo-mutants is missing: cargo install cargo-mutants' >&2; exit 1; }
+exec cargo mutants \
+	--file 'crates/engine/src/compile/*.rs' --file 'crates/engine/src/verdict.rs' --file 'crates/engine/src/sets/*.rs' \
+	--file 'crates/nftables/src/plan/*.rs' \
+	--test-package palisade-engine --test-package palisade-nftables "$@"
