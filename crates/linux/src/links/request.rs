@@ -1,0 +1,323 @@
+//! What can be asked of rtnetlink, its words for errors and its bytes.
+//!
+//! The index of a link is chosen by whoever creates it (`ifi_index` of
+//! RTM_NEWLINK, honoured by the kernel for both ends of a veth pair), so that
+//! addresses, routes and neighbours can follow in the same batch without
+//! asking back.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope};
+use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use crate::netns::NetNs;
+
+/// The index of the loopback interface, in every network namespace.
+pub const LOOPBACK: u32 = 1;
+
+/// A hardware address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// A locally administered unicast address that carries `number`.
+    pub fn numbered(number: u32) -> Self {
+        let [a, b, c, d] = number.to_be_bytes();
+        // Bit 1 of the first byte: locally administered; bit 0 clear: unicast (IEEE 802).
+        Self([0x02, 0x50, a, b, c, d])
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One end of a veth pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VethEnd {
+    /// At most 15 bytes (IFNAMSIZ).
+    pub name: String,
+    /// Must be free in the namespace of this end. Give the two ends different
+    /// numbers: the kernel passes a change of carrier on at once only for a
+    /// link whose peer has another index (`linkwatch_urgent_event`), else up
+    /// to a second later.
+    pub index: u32,
+    /// Its hardware address.
+    pub mac: Mac,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gateway {
+    /// The destination itself is on the link.
+    OnLink,
+    /// A router, taken to be on the link whatever the addresses say (`onlink`).
+    Via(IpAddr),
+}
+
+/// A route in the main table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The first address of the prefix.
+    pub destination: IpAddr,
+    /// Its length in bits; 0 for the default route.
+    pub length: u8,
+    /// The index of the link it leaves by.
+    pub link: u32,
+    /// The next hop.
+    pub gateway: Gateway,
+    /// The source address for packets of this host that have none yet.
+    pub source: Option<IpAddr>,
+}
+
+/// A neighbour that never has to be looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its address.
+    pub address: IpAddr,
+    /// The index of the link it is on.
+    pub link: u32,
+    /// Its hardware address.
+    pub mac: Mac,
+}
+
+/// One thing to ask the kernel for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Request<'ns> {
+    /// A veth pair. The end in the socket's namespace is up; the other must be
+    /// set up from its own namespace (the kernel answers ENOTCONN to a peer
+    /// that is created up: `veth_open` runs before the ends know each other).
+    Veth {
+        /// The end in the namespace of the socket.
+        here: VethEnd,
+        /// The other end.
+        there: VethEnd,
+        /// The other end's namespace.
+        namespace: BorrowedFd<'ns>,
+        /// Bytes; none for the kernel's 1500.
+        mtu: Option<u32>,
+    },
+    /// Sets a link up, such as the loopback.
+    Up {
+        /// Its index.
+        link: u32,
+    },
+    /// An address; usable at once (no duplicate address detection) and
+    /// without a route for its prefix.
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// The length of its prefix in bits.
+        length: u8,
+        /// The index of its link.
+        link: u32,
+    },
+    /// A route.
+    Route(Route),
+    /// A permanent neighbour; replaces one with the same address.
+    Neighbour(Neighbour),
+}
+
+impl<'ns> Request<'ns> {
+    /// A veth pair between the namespace of the socket and `namespace`.
+    pub fn veth(here: VethEnd, there: VethEnd, namespace: &'ns NetNs) -> Self {
+        Self::Veth { here, there, namespace: namespace.as_fd(), mtu: None }
+    }
+
+    /// An address alone: /32 or /128.
+    pub fn host_address(address: IpAddr, link: u32) -> Self {
+        Self::Address { address, length: whole(address), link }
+    }
+
+    /// A route to one address.
+    pub fn host_route(destination: IpAddr, link: u32, gateway: Gateway, source: Option<IpAddr>) -> Self {
+        Self::Route(Route { destination, length: whole(destination), link, gateway, source })
+    }
+
+    /// The message that asks for it, with an acknowledgement, padded to four bytes.
+    pub(super) fn bytes(&self, sequence: u32) -> Vec<u8> {
+        let (payload, flags) = self.message();
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        header.sequence_number = sequence;
+        bytes(header, payload)
+    }
+
+    /// The message's content, and the flags that say what it may find or make.
+    fn message(&self) -> (RouteNetlinkMessage, u16) {
+        match self {
+            Self::Veth { here, there, namespace, mtu } => {
+                let mut peer = link_message(there, *mtu);
+                peer.attributes.push(LinkAttribute::NetNsFd(namespace.as_raw_fd()));
+                let mut message = link_message(here, *mtu);
+                message.header.flags = LinkFlags::Up;
+                message.header.change_mask = LinkFlags::Up;
+                message.attributes.push(LinkAttribute::LinkInfo(vec![
+                    LinkInfo::Kind(InfoKind::Veth),
+                    LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+                ]));
+                (RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+            }
+            Self::Up { link } => {
+                let mut message = LinkMessage::default();
+                message.header.index = *link;
+                message.header.flags = LinkFlags::Up;
+                message.header.change_mask = LinkFlags::Up;
+                (RouteNetlinkMessage::SetLink(message), 0)
+            }
+            Self::Address { address, length, link } => {
+                let mut message = AddressMessage::default();
+                message.header.family = family(*address);
+                message.header.prefix_len = *length;
+                message.header.index = *link;
+                message.header.scope = AddressScope::Universe;
+                message.header.flags = AddressHeaderFlags::Nodad;
+                message.attributes = vec![
+                    AddressAttribute::Address(*address),
+                    AddressAttribute::Local(*address),
+                    AddressAttribute::Flags(AddressFlags::Nodad | AddressFlags::Noprefixroute),
+                ];
+                (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+            }
+            Self::Route(route) => (RouteNetlinkMessage::NewRoute(route.message()), NLM_F_CREATE | NLM_F_EXCL),
+            Self::Neighbour(neighbour) => {
+                let mut message = NeighbourMessage::default();
+                message.header.family = family(neighbour.address);
+                message.header.ifindex = neighbour.link;
+                message.header.state = NeighbourState::Permanent;
+                message.header.kind = RouteType::Unicast;
+                message.attributes = vec![
+                    NeighbourAttribute::Destination(match neighbour.address {
+                        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+                        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+                    }),
+                    NeighbourAttribute::LinkLayerAddress(neighbour.mac.0.to_vec()),
+                ];
+                (RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
+            }
+        }
+    }
+}
+
+impl Route {
+    fn message(&self) -> RouteMessage {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(self.destination);
+        message.header.destination_prefix_length = self.length;
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        message.header.protocol = RouteProtocol::Boot;
+        message.header.kind = RouteType::Unicast;
+        message.header.scope = match self.gateway {
+            Gateway::OnLink => RouteScope::Link,
+            Gateway::Via(_) => RouteScope::Universe,
+        };
+        if self.length > 0 {
+            message.attributes.push(RouteAttribute::Destination(route_address(self.destination)));
+        }
+        message.attributes.push(RouteAttribute::Oif(self.link));
+        if let Gateway::Via(gateway) = self.gateway {
+            message.header.flags = RouteFlags::Onlink;
+            message.attributes.push(RouteAttribute::Gateway(route_address(gateway)));
+        }
+        if let Some(source) = self.source {
+            message.attributes.push(RouteAttribute::PrefSource(route_address(source)));
+        }
+        message
+    }
+}
+
+impl fmt::Display for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Veth { here, there, .. } => {
+                write!(
+                    f,
+                    "create the veth pair {} (index {}) and {} (index {})",
+                    here.name, here.index, there.name, there.index
+                )
+            }
+            Self::Up { link } => write!(f, "set link {link} up"),
+            Self::Address { address, length, link } => write!(f, "add the address {address}/{length} to link {link}"),
+            Self::Route(route) => {
+                write!(f, "add the route {}/{} over link {}", route.destination, route.length, route.link)?;
+                match route.gateway {
+                    Gateway::OnLink => Ok(()),
+                    Gateway::Via(gateway) => write!(f, " via {gateway}"),
+                }
+            }
+            Self::Neighbour(neighbour) => {
+                write!(f, "add the neighbour {} at {} on link {}", neighbour.address, neighbour.mac, neighbour.link)
+            }
+        }
+    }
+}
+
+/// The message that asks for a list of the links (RTM_GETLINK, dump).
+pub(super) fn list_links(sequence: u32) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.sequence_number = sequence;
+    bytes(header, RouteNetlinkMessage::GetLink(LinkMessage::default()))
+}
+
+/// The message as it is sent, padded to four bytes.
+fn bytes(header: NetlinkHeader, payload: RouteNetlinkMessage) -> Vec<u8> {
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(payload));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len().next_multiple_of(4)];
+    message.serialize(&mut bytes);
+    bytes
+}
+
+fn link_message(end: &VethEnd, mtu: Option<u32>) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = end.index;
+    message.attributes.push(LinkAttribute::IfName(end.name.clone()));
+    message.attributes.push(LinkAttribute::Address(end.mac.0.to_vec()));
+    if let Some(mtu) = mtu {
+        message.attributes.push(LinkAttribute::Mtu(mtu));
+    }
+    message
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+fn route_address(address: IpAddr) -> RouteAddress {
+    match address {
+        IpAddr::V4(address) => RouteAddress::Inet(address),
+        IpAddr::V6(address) => RouteAddress::Inet6(address),
+    }
+}
+
+fn whole(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
