@@ -1,2 +1,36 @@
-//! The command `palisade`.
-fn main() {}
+//! The command `palisade`: one file a subcommand, each from arguments to an exit code.
+//!
+//! Exit codes, of every subcommand: 0 yes, clean, the same; 1 no, findings, different; 2 could not be answered.
+
+mod args;
+mod endpoint;
+mod explain;
+mod flows;
+mod generate;
+mod input;
+mod lab;
+mod ruleset;
+mod screen;
+mod verdicts;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Arguments, Command, LabCommand};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Verdicts(arguments) => verdicts::run(&arguments),
+        Command::Lab(LabCommand::Run(arguments)) => lab::run(&arguments),
+        Command::Ruleset(arguments) => ruleset::run(&arguments),
+        Command::Completion(arguments) => generate::completion(&arguments),
+        Command::Man(arguments) => generate::man(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        screen::error(&error);
+        ExitCode::from(2)
+    })
+}

@@ -160,40 +160,40 @@ impl<'a> Iterator for Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// The value of the first attribute of this type.
-    pub(super) fn find(&self, kind: u16) -> Option<&'a [u8]> {
+    pub(super) fn get(&self, kind: u16) -> Option<&'a [u8]> {
         self.clone().find_map(|attribute| (attribute.kind == kind).then_some(attribute.value))
     }
 
     /// The attributes in the first attribute of this type; none when it is not there.
     pub(super) fn nested(&self, kind: u16) -> Attributes<'a> {
-        attributes(self.find(kind).unwrap_or_default())
+        attributes(self.get(kind).unwrap_or_default())
     }
 
     /// A text without its NUL.
     pub(super) fn text(&self, kind: u16) -> Option<String> {
-        let value = self.find(kind)?;
+        let value = self.get(kind)?;
         let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
         Some(String::from_utf8_lossy(value.get(..end)?).into_owned())
     }
 
     /// A big-endian number.
     pub(super) fn be16(&self, kind: u16) -> Option<u16> {
-        self.find(kind)?.first_chunk().copied().map(u16::from_be_bytes)
+        self.get(kind)?.first_chunk().copied().map(u16::from_be_bytes)
     }
 
     /// A big-endian number.
     pub(super) fn be32(&self, kind: u16) -> Option<u32> {
-        self.find(kind)?.first_chunk().copied().map(u32::from_be_bytes)
+        self.get(kind)?.first_chunk().copied().map(u32::from_be_bytes)
     }
 
     /// A big-endian number.
     pub(super) fn be64(&self, kind: u16) -> Option<u64> {
-        self.find(kind)?.first_chunk().copied().map(u64::from_be_bytes)
+        self.get(kind)?.first_chunk().copied().map(u64::from_be_bytes)
     }
 
     /// The entry of nft's user data that is a comment.
     pub(super) fn comment(&self, attribute: u16, kind: u8) -> Option<String> {
-        let mut rest = self.find(attribute)?;
+        let mut rest = self.get(attribute)?;
         loop {
             let [entry, length, tail @ ..] = rest else { return None };
             let (value, after) = tail.split_at_checked(usize::from(*length))?;
@@ -221,7 +221,7 @@ mod tests {
             assert_eq!(writer.bytes(), expected);
         }
         let inside = attributes(writer.bytes()).nested(3);
-        assert_eq!(inside.find(1), Some(&[7][..]));
+        assert_eq!(inside.get(1), Some(&[7][..]));
         assert_eq!(inside.text(2).as_deref(), Some("abc"));
         assert_eq!(inside.text(9), None);
     }

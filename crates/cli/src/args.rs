@@ -1,0 +1,219 @@
+//! What can be typed: from here come parsing, help, completions and man pages.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use palisade_engine::model::Family;
+
+/// Kubernetes network policies: decided, explained and proven with real packets.
+#[derive(Debug, Parser)]
+#[command(
+    name = "palisade",
+    version,
+    propagate_version = true,
+    after_help = "\
+Exit codes: 0 yes, clean, the same; 1 no, findings, different; 2 could not be answered.
+
+Examples:
+  palisade explain prod/frontend prod/database:5432 -f manifests/
+  palisade lab run -f manifests/"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// One connection: allowed or denied, and which lines say so
+    #[command(visible_alias = "why")]
+    Explain(Explain),
+    /// Many connections: each allowed or denied
+    Verdicts(Verdicts),
+    /// A cluster as network namespaces on this machine, with real packets
+    #[command(subcommand)]
+    Lab(LabCommand),
+    /// The nftables ruleset that a node would get
+    Ruleset(Ruleset),
+    /// A completion script for a shell
+    Completion(Completion),
+    /// A man page, of this command or of one below it
+    Man(Man),
+}
+
+/// The cluster and its policies.
+#[derive(Debug, Args)]
+pub(crate) struct Input {
+    /// A file or folder of Kubernetes YAML or JSON, or `-` for standard input; repeatable
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true, help_heading = "Input")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Read folders within folders too
+    #[arg(short = 'R', long, help_heading = "Input")]
+    pub(crate) recursive: bool,
+
+    /// The namespace of whatever names none, in the files and on the command line
+    #[arg(short, long, default_value = "default", help_heading = "Input")]
+    pub(crate) namespace: String,
+
+    /// Answer even if some of the input could not be read, and say what was left out
+    #[arg(long, help_heading = "Input")]
+    pub(crate) keep_going: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FamilyArgument {
+    /// IPv4
+    #[value(name = "4")]
+    V4,
+    /// IPv6
+    #[value(name = "6")]
+    V6,
+}
+
+impl From<FamilyArgument> for Family {
+    fn from(argument: FamilyArgument) -> Self {
+        match argument {
+            FamilyArgument::V4 => Self::V4,
+            FamilyArgument::V6 => Self::V6,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An end is [NAMESPACE/][KIND/]NAME, with kubectl's kinds (pod when none is given), or an IP address.
+A port is :8080, :8080/udp, :http or :icmp; an IPv6 address with a port is [::1]:80.
+Without a port the answer is all that is allowed.
+
+Exit codes: 0 allowed, 1 denied (or not for all), 2 no answer.
+
+Examples:
+  palisade explain prod/frontend prod/database:5432 -f manifests/
+  palisade why prod/deploy/web 203.0.113.9:443 -f manifests/
+  palisade explain web/client prod/svc/api:80 -f manifests/
+  kubectl get ns,no,po,svc,netpol -A -o yaml | palisade explain web/client prod/api:8080 -f -")]
+pub(crate) struct Explain {
+    /// Who opens the connection
+    pub(crate) from: String,
+
+    /// Who receives it: TO[:PORT[/PROTO]]
+    pub(crate) to: String,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// Only this IP family
+    #[arg(long)]
+    pub(crate) family: Option<FamilyArgument>,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+FLOWS is a file of tab-separated columns with a header line: from, to, protocol, port and, if there is
+something to check, expected (allow or deny). An end is namespace/pod or an IP address; ICMP has the
+port `-`. The same comes out, with a last column: verdict (allow, deny, or unknown where only an
+address that is not known could decide).
+
+Exit codes: 0 all as expected, 1 some not, 2 no answer.
+
+Examples:
+  palisade verdicts --flows flows.tsv -f manifests/
+  printf 'from\\tto\\tprotocol\\tport\\nweb/client\\tprod/api\\tTCP\\t8080\\n' | palisade verdicts --flows - -f manifests/")]
+pub(crate) struct Verdicts {
+    /// The connections, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flows: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// The IP family of rows that name pods at both ends [default: 4 where both have it]
+    #[arg(long)]
+    pub(crate) family: Option<FamilyArgument>,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Bring the cluster up, enforce its policies, try every connection, and compare with the prediction
+    Run(LabRun),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Pods, nodes and outside hosts become network namespaces; nothing outside of them changes, no root is
+needed, and all of it is gone when the command ends. Each connection is first tried without rules,
+where it must succeed, and then with the ruleset that the nodes would get: a denial counts only when
+the ruleset itself reports it.
+
+Exit codes: 0 all as predicted and expected, 1 some not, 2 could not run.
+
+Examples:
+  palisade lab run -f examples/three-tier
+  palisade lab run -f manifests/ --flows flows.tsv --family 6")]
+pub(crate) struct LabRun {
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// Try these connections, as for `verdicts`, instead of every pod to every listening port
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flows: Option<PathBuf>,
+
+    /// Only this IP family [default: every family that both ends have]
+    #[arg(long)]
+    pub(crate) family: Option<FamilyArgument>,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  palisade ruleset --node node-1 -f manifests/
+  palisade ruleset --node node-1 -f manifests/ | sudo nft -c -f -    check it without loading it")]
+pub(crate) struct Ruleset {
+    /// The node
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: String,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  palisade completion bash > /etc/bash_completion.d/palisade
+  source <(palisade completion zsh)")]
+pub(crate) struct Completion {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  palisade man | man -l -
+  palisade man lab run > palisade-lab-run.1")]
+pub(crate) struct Man {
+    /// The command below `palisade`, such as `explain` or `lab run`
+    pub(crate) command: Vec<String>,
+}

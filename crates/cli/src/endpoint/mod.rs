@@ -1,0 +1,13 @@
+//! The ends of a connection as they are typed, and who in the cluster is meant.
+//!
+//! ```text
+//! "prod/svc/api:80/tcp" ──parse──► Target { name, port } ──resolve──► Party… ──pair──► Case…
+//! ```
+
+mod pair;
+mod parse;
+mod resolve;
+
+pub(crate) use pair::{Case, cases};
+pub(crate) use parse::{EndName, Kind, PortName, Target, parse_end, parse_target};
+pub(crate) use resolve::{Party, Resolver, ServiceHop};

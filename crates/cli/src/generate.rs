@@ -1,0 +1,31 @@
+//! Completions and man pages, made from the same definition as the parser.
+
+use std::{io, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::CommandFactory as _;
+
+use crate::args::{Arguments, Completion, Man};
+
+/// Prints a completion script.
+pub(crate) fn completion(arguments: &Completion) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "palisade", &mut script);
+    io::Write::write_all(&mut io::stdout(), &script).context("cannot write to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a man page.
+pub(crate) fn man(arguments: &Man) -> Result<ExitCode> {
+    let mut command = Arguments::command();
+    command.build();
+    let mut title = "palisade".to_owned();
+    for name in &arguments.command {
+        let found = command.find_subcommand(name).cloned();
+        command = found.with_context(|| format!("`{title}` has no command `{name}`; see `{title} --help`"))?;
+        title = format!("{title} {name}");
+    }
+    let page = clap_mangen::Man::new(command).title(title.replace(' ', "-"));
+    page.render(&mut io::stdout()).context("cannot write to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}

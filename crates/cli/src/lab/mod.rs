@@ -1,0 +1,70 @@
+//! `palisade lab run`: the cluster as network namespaces, every connection with real packets.
+
+mod matrix;
+mod progress;
+mod report;
+mod trials;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow};
+use palisade_engine::{PolicyProgram, model::Flow};
+use palisade_lab::{enforcement, placement, probe::Timing, sandbox::Sandbox};
+
+use self::progress::ProgressLine;
+use crate::{
+    args::{Format, LabRun},
+    endpoint::Resolver,
+    flows, input, screen,
+};
+
+/// Runs the subcommand.
+pub(crate) fn run(arguments: &LabRun) -> Result<ExitCode> {
+    let table = arguments.flows.as_deref().map(flows::read).transpose()?;
+    let read = input::cluster(&arguments.input)?;
+    let cluster = placement::place(read.cluster).map_err(|conflicts| {
+        let conflicts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+        anyhow!("the lab finds no addresses that suit: {}", conflicts.join("; "))
+    })?;
+    let resolver = Resolver { cluster: &cluster, namespace: &arguments.input.namespace };
+    let family = arguments.family.map(Into::into);
+    let trials = match &table {
+        Some(table) => trials::of_table(&resolver, table, family)?,
+        None => trials::of_all(&resolver, family)?,
+    };
+    if trials.trials.is_empty() {
+        return Err(anyhow!(
+            "there is nothing to try: no pod has a port that listens (spec.containers[].ports); name connections with --flows"
+        ));
+    }
+
+    let program = PolicyProgram::compile(&cluster);
+    let flows: Vec<Flow> = trials.trials.iter().map(|trial| trial.flow).collect();
+    // Before any thread starts: a process with threads cannot have a user namespace of its own.
+    let sandbox = Sandbox::enter().context("the lab needs a network namespace of its own")?;
+    let mut line = ProgressLine::new();
+    let report = enforcement::run(&cluster, &program, &flows, Timing::default(), &mut |step| line.show(step));
+    line.clear();
+    let report = report.map_err(|error| explained(error, &trials))?;
+
+    let outcome = report::Outcome::new(&cluster, &program, &trials, &report, sandbox.means());
+    match arguments.output {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&outcome.json()).context("cannot write JSON")?),
+        Format::Text => anstream::print!("{}", outcome.text(arguments, screen::width())),
+    }
+    Ok(ExitCode::from(u8::from(!outcome.holds())))
+}
+
+/// The lab's error, with the connection that it is about.
+fn explained(error: enforcement::LabError, trials: &trials::Trials) -> anyhow::Error {
+    let index = match &error {
+        enforcement::LabError::Unreachable { first, .. } => Some(*first),
+        enforcement::LabError::NoAddress { index, .. } => Some(*index),
+        _ => None,
+    };
+    let trial = index.and_then(|index| trials.trials.get(index)).map(|trial| trials.describe(trial));
+    match trial {
+        Some(trial) => anyhow::Error::new(error).context(trial),
+        None => error.into(),
+    }
+}

@@ -1,0 +1,315 @@
+//! What the lab saw, for people and for programs.
+
+use std::collections::BTreeSet;
+
+use palisade_engine::{
+    PolicyProgram, Verdict,
+    model::{Cluster, Family, Protocol, Traffic},
+    verdict::Outcome as Predicted,
+};
+use palisade_lab::{
+    enforcement::{FlowResult, Observed, Report},
+    sandbox::Means,
+};
+
+use super::{
+    matrix::{self, Cell},
+    trials::{Trial, Trials},
+};
+use crate::{
+    args::LabRun,
+    flows::Expected,
+    screen::{BAD, GOOD, hanging, styled},
+    verdicts::word,
+};
+
+/// How many differences are listed.
+const DIFFERENCES_SHOWN: usize = 20;
+
+/// Everything there is to say of a run.
+pub(crate) struct Outcome<'a> {
+    cluster: &'a Cluster,
+    program: &'a PolicyProgram,
+    trials: &'a Trials,
+    report: &'a Report,
+    means: Means,
+}
+
+impl<'a> Outcome<'a> {
+    pub(crate) fn new(
+        cluster: &'a Cluster,
+        program: &'a PolicyProgram,
+        trials: &'a Trials,
+        report: &'a Report,
+        means: Means,
+    ) -> Self {
+        Self { cluster, program, trials, report, means }
+    }
+
+    /// Whether everything was as predicted and as expected.
+    pub(crate) fn holds(&self) -> bool {
+        self.pairs().all(|(trial, result)| result.as_predicted() && as_expected(trial, result))
+    }
+
+    /// The screen: sizes and times, the matrix, the differences.
+    pub(crate) fn text(&self, arguments: &LabRun, width: usize) -> String {
+        let mut text = self.head(width);
+        text.push('\n');
+        let cells = self.cells();
+        let (drawn, compact) = matrix::draw(&self.trials.rows, &self.trials.columns, &cells, width);
+        text.push_str(&coloured(&drawn));
+        text.push('\n');
+        text.push_str(&matrix::legend(&cells, width, compact));
+        text.push('\n');
+        text.push_str(&self.differences(width));
+        text.push_str(&self.conclusion(arguments, width));
+        text
+    }
+
+    /// The same for programs.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let probes: Vec<serde_json::Value> =
+            self.pairs().map(|(trial, result)| self.probe_json(trial, result)).collect();
+        let (rules, times) = (self.report.rules, self.report.times);
+        serde_json::json!({
+            "holds": self.holds(),
+            "cluster": { "pods": self.live_pods(), "nodes": self.cluster.nodes().len() },
+            "rules": {
+                "profiles": rules.profiles, "chains": rules.chains, "sets": rules.sets, "elements": rules.elements,
+            },
+            "seconds": {
+                "up": times.up.as_secs_f64(), "rules": times.rules.as_secs_f64(), "probes": times.probes.as_secs_f64(),
+            },
+            "probes": probes,
+        })
+    }
+
+    fn pairs(&self) -> impl DoubleEndedIterator<Item = (&'a Trial, &'a FlowResult)> {
+        self.trials.trials.iter().zip(self.report.results.iter())
+    }
+
+    fn head(&self, width: usize) -> String {
+        let namespaces: BTreeSet<&str> =
+            self.cluster.pods().filter(|(_, pod)| pod.is_live()).map(|(_, pod)| &*pod.id.namespace).collect();
+        let root = match self.means {
+            Means::UserNamespace => "no root",
+            Means::Privileged => "as root",
+        };
+        let (rules, times) = (self.report.rules, self.report.times);
+        let sizes = format!(
+            "{}, {}, {}",
+            counted(namespaces.len(), "namespace"),
+            counted(self.live_pods(), "pod"),
+            counted(self.cluster.nodes().len(), "node")
+        );
+        let ruleset = format!(
+            "{}, {}, {}",
+            counted(rules.profiles, "profile"),
+            counted(rules.sets, "set"),
+            counted(rules.elements, "element")
+        );
+        let probes = format!("{}, each first without rules, then with", self.trials.trials.len());
+        let lines = [
+            ("cluster", sizes, format!("up in {:.1} s, {root}", times.up.as_secs_f64())),
+            ("ruleset", ruleset, format!("in the kernel in {:.0} ms", times.rules.as_secs_f64() * 1e3)),
+            ("probes", probes, format!("in {:.1} s", times.probes.as_secs_f64())),
+        ];
+        let middle = lines.iter().map(|(_, text, _)| text.len()).max().unwrap_or(0);
+        lines.iter().fold(String::new(), |text, (name, what, took)| {
+            let line = format!("{name:8}  {what:middle$}   {took}");
+            let line = if line.len() > width { hanging("", &line, 10, width) } else { line };
+            text + &line + "\n"
+        })
+    }
+
+    fn cells(&self) -> Vec<Vec<Cell>> {
+        let mut cells = vec![vec![Cell::Empty; self.trials.columns.len()]; self.trials.rows.len()];
+        let mut put = |row: usize, column: usize, cell: Cell| {
+            if let Some(slot) = cells.get_mut(row).and_then(|cells| cells.get_mut(column)) {
+                *slot = merged(*slot, cell);
+            }
+        };
+        for (row, column) in &self.trials.itself {
+            put(*row, *column, Cell::Itself);
+        }
+        for (trial, result) in self.pairs() {
+            let cell = match (result.as_predicted() && as_expected(trial, result), &result.observed, trial.family) {
+                (false, ..) => Cell::Wrong,
+                (true, Observed::Reached, Family::V4) => Cell::OnlyV4,
+                (true, Observed::Reached, Family::V6) => Cell::OnlyV6,
+                (true, ..) => Cell::Dropped,
+            };
+            put(trial.row, trial.column, cell);
+        }
+        // What one family alone had a say in simply reached or not.
+        let single = |row: usize, column: usize| {
+            let trials = self.trials.trials.iter().filter(|trial| trial.row == row && trial.column == column);
+            trials.map(|trial| trial.family).collect::<BTreeSet<_>>().len() == 1
+        };
+        for (row, cells) in cells.iter_mut().enumerate() {
+            for (column, cell) in cells.iter_mut().enumerate() {
+                if matches!(cell, Cell::OnlyV4 | Cell::OnlyV6) && single(row, column) {
+                    *cell = Cell::Reached;
+                }
+            }
+        }
+        cells
+    }
+
+    fn differences(&self, width: usize) -> String {
+        let wrong = self.pairs().filter(|(trial, result)| !(result.as_predicted() && as_expected(trial, result)));
+        let lines: Vec<String> = wrong.map(|(trial, result)| self.difference(trial, result)).collect();
+        if lines.is_empty() {
+            return String::new();
+        }
+        let mut text = String::from("\n");
+        for line in lines.iter().take(DIFFERENCES_SHOWN) {
+            text.push_str(&hanging("!! ", line, 3, width));
+            text.push('\n');
+        }
+        if lines.len() > DIFFERENCES_SHOWN {
+            text.push_str(&format!("and {} more (-o json has them all)\n", lines.len() - DIFFERENCES_SHOWN));
+        }
+        text
+    }
+
+    fn difference(&self, trial: &Trial, result: &FlowResult) -> String {
+        let predicted = word(result.predicted);
+        let expected = match (trial.expected, &trial.at) {
+            (Some(expected), Some(at)) => format!(", {at} expects {}", expected.word()),
+            _ => String::new(),
+        };
+        format!("{}: predicted {predicted}{expected}; {}", self.trials.describe(trial), observed_text(&result.observed))
+    }
+
+    fn conclusion(&self, arguments: &LabRun, width: usize) -> String {
+        let all = self.trials.trials.len();
+        let wrong =
+            self.pairs().filter(|(trial, result)| !(result.as_predicted() && as_expected(trial, result))).count();
+        let checked = self.trials.trials.iter().any(|trial| trial.expected.is_some());
+        let said = match (wrong, checked) {
+            (0, false) => styled(GOOD, &format!("{all} probes, all as predicted.")),
+            (0, true) => styled(GOOD, &format!("{all} probes, all as predicted and as expected.")),
+            (wrong, _) => styled(BAD, &format!("{all} probes, {wrong} not as they should be.")),
+        };
+        let mut text = format!("\n{said}\n");
+        if let Some(trial) = self.telling_denial() {
+            let row = self.trials.rows.get(trial.row).map_or("", String::as_str);
+            let column = self.trials.columns.get(trial.column).map_or("", |column| column.name.as_str());
+            let input: Vec<String> =
+                arguments.input.paths.iter().map(|path| format!("-f {}", path.display())).collect();
+            let target = target(column, trial.flow.traffic());
+            let command = format!("palisade explain {row} {target} {}", input.join(" "));
+            text.push_str(&hanging("Why is one dropped?  ", &command, 4, width));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// A dropped connection from which there is most to learn: between pods, and denied at both ends.
+    fn telling_denial(&self) -> Option<&'a Trial> {
+        let dropped = self.pairs().filter(|(_, result)| matches!(result.observed, Observed::Dropped { .. }));
+        let both = |trial: &Trial| match self.program.verdict(self.cluster, &trial.flow) {
+            Verdict::Judged { egress, ingress } => {
+                [egress, ingress].iter().filter(|half| half.outcome() == Predicted::Deny).count()
+            }
+            Verdict::Exempt(_) => 0,
+        };
+        // The first of those that are best.
+        dropped.map(|(trial, _)| trial).rev().max_by_key(|trial| both(trial))
+    }
+
+    fn probe_json(&self, trial: &Trial, result: &FlowResult) -> serde_json::Value {
+        let (protocol, port) = match trial.flow.traffic() {
+            Traffic::Port(protocol, port) => (protocol.name(), Some(port)),
+            Traffic::Portless => ("ICMP", None),
+        };
+        let (observed, by) = match &result.observed {
+            Observed::Reached => ("reached", None),
+            Observed::Dropped { node, chain } => ("dropped", Some(serde_json::json!({ "node": node, "chain": chain }))),
+            Observed::Lost => ("lost", None),
+            Observed::Refused(_) => ("refused", None),
+        };
+        serde_json::json!({
+            "from": self.trials.rows.get(trial.row),
+            "to": self.trials.columns.get(trial.column).map(|column| &column.name),
+            "protocol": protocol,
+            "port": port,
+            "family": trial.family.to_string(),
+            "predicted": word(result.predicted),
+            "observed": observed,
+            "by": by,
+            "expected": trial.expected.map(Expected::word),
+            "asPredicted": result.as_predicted(),
+        })
+    }
+
+    fn live_pods(&self) -> usize {
+        self.cluster.pods().filter(|(_, pod)| pod.is_live()).count()
+    }
+}
+
+fn as_expected(trial: &Trial, result: &FlowResult) -> bool {
+    match (trial.expected, &result.observed) {
+        (None, _) => true,
+        (Some(Expected::Allow), observed) => *observed == Observed::Reached,
+        (Some(Expected::Deny), observed) => matches!(observed, Observed::Dropped { .. }),
+    }
+}
+
+fn merged(before: Cell, cell: Cell) -> Cell {
+    match (before, cell) {
+        (Cell::Empty, cell) => cell,
+        (Cell::Wrong, _) | (_, Cell::Wrong) => Cell::Wrong,
+        (Cell::OnlyV4, Cell::OnlyV6) | (Cell::OnlyV6, Cell::OnlyV4) => Cell::Reached,
+        (Cell::Dropped, cell) => cell,
+        (before, _) => before,
+    }
+}
+
+fn observed_text(observed: &Observed) -> String {
+    match observed {
+        Observed::Reached => "it was reached".to_owned(),
+        Observed::Dropped { node, chain } => format!("{node} dropped it in {chain}"),
+        Observed::Lost => "nothing came back, and no ruleset reports a drop".to_owned(),
+        Observed::Refused(why) => format!("it was answered: {why}"),
+    }
+}
+
+/// `prod/database:5432`, as `explain` takes it.
+fn target(name: &str, traffic: Traffic) -> String {
+    let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+    match traffic {
+        Traffic::Port(Protocol::Tcp, port) => format!("{name}:{port}"),
+        Traffic::Port(protocol, port) => format!("{name}:{port}/{}", protocol.name().to_lowercase()),
+        Traffic::Portless => format!("{name}:icmp"),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn coloured(matrix: &str) -> String {
+    matrix.replace("!!", &styled(BAD, "!!"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_make_one_cell() {
+        assert_eq!(merged(Cell::OnlyV4, Cell::OnlyV6), Cell::Reached);
+        assert_eq!(merged(Cell::OnlyV4, Cell::Dropped), Cell::OnlyV4);
+        assert_eq!(merged(Cell::Dropped, Cell::OnlyV6), Cell::OnlyV6);
+        assert_eq!(merged(Cell::Dropped, Cell::Dropped), Cell::Dropped);
+        assert_eq!(merged(Cell::Reached, Cell::Wrong), Cell::Wrong);
+    }
+
+    #[test]
+    fn an_undetermined_prediction_never_agrees() {
+        let result = FlowResult { predicted: Predicted::Undetermined, observed: Observed::Reached };
+        assert!(!result.as_predicted());
+    }
+}

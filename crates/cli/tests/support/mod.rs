@@ -1,0 +1,50 @@
+//! The command, run on folders of this repository.
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// `palisade`, in the repository's root, 80 columns wide.
+pub fn palisade() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
+    command.current_dir(root()).env("COLUMNS", "80").env_remove("CLICOLOR_FORCE").env("NO_COLOR", "1");
+    command
+}
+
+/// Everything it said.
+pub fn said(output: &Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("exit code {:?}\n{out}{err}", output.status.code())
+}
+
+/// Whether this machine can have network namespaces of its own; says why not.
+pub fn can_namespace() -> Result<(), String> {
+    let found = Command::new("unshare").args(["--user", "--map-root-user", "--net", "true"]).output();
+    let as_root = Command::new("unshare").args(["--net", "true"]).output();
+    match (found, as_root) {
+        (Ok(a), Ok(b)) if a.status.success() || b.status.success() => Ok(()),
+        (Ok(a), _) => Err(String::from_utf8_lossy(&a.stderr).trim().to_owned()),
+        (Err(error), _) => Err(format!("unshare: {error}")),
+    }
+}
+
+/// The folders below `parent`, at any depth, that hold a `cluster.yaml`.
+pub fn folders(parent: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let Ok(entries) = std::fs::read_dir(parent) else { return found };
+    for entry in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        if entry.join("cluster.yaml").exists() {
+            found.push(entry.clone());
+        }
+        found.extend(folders(&entry));
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,87 @@
+//! Property: on random clusters, in both families, the kernel does with real packets what the engine says.
+//!
+//! `PALISADE_LAB_CLUSTERS` says how many (default 200); a failure prints the seed and the cluster's manifests.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use palisade_engine::PolicyProgram;
+use palisade_lab::{
+    enforcement::{self, Observed},
+    probe::Timing,
+    sandbox::Sandbox,
+};
+use palisade_oracle::generate::{Generator, flow_text};
+
+/// Flows of each cluster.
+const FLOWS: usize = 40;
+/// Labs at a time: they mostly wait for what does not come.
+const SIDE_BY_SIDE: usize = 8;
+
+fn main() {
+    // Before libtest-mimic starts a thread: a process with threads gets no user namespace.
+    let sandbox = Sandbox::enter();
+    let arguments = Arguments::from_args();
+    if let Err(why) = &sandbox {
+        eprintln!("skipped: {why}");
+    }
+    let trial = Trial::test("kernel_equals_engine", kernel_equals_engine).with_ignored_flag(sandbox.is_err());
+    libtest_mimic::run(&arguments, vec![trial]).exit();
+}
+
+fn kernel_equals_engine() -> Result<(), Failed> {
+    let clusters: u64 = std::env::var("PALISADE_LAB_CLUSTERS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
+    let (next, failures) = (AtomicU64::new(0), Mutex::new(Vec::<String>::new()));
+    let (reached, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= clusters || failures.lock().unwrap().len() > 3 {
+                        break;
+                    }
+                    match one(seed) {
+                        Ok((r, d)) => {
+                            reached.fetch_add(r, Ordering::Relaxed);
+                            dropped.fetch_add(d, Ordering::Relaxed);
+                        }
+                        Err(failure) => failures.lock().unwrap().push(failure),
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    if !failures.is_empty() {
+        return Err(failures.join("\n\n").into());
+    }
+    let (reached, dropped) = (reached.into_inner(), dropped.into_inner());
+    println!("{clusters} clusters: {reached} flows reached, {dropped} dropped, each as the engine says");
+    if clusters >= 100 && (reached < 1_000 || dropped < 1_000) {
+        return Err("the flows say too little".into());
+    }
+    Ok(())
+}
+
+fn one(seed: u64) -> Result<(u64, u64), String> {
+    let scenario = Generator::new(seed).probeable_scenario(FLOWS);
+    let program = PolicyProgram::compile(&scenario.cluster);
+    let report = enforcement::run(&scenario.cluster, &program, &scenario.flows, Timing::default(), &mut |_| {})
+        .map_err(|error| format!("seed {seed}: {error}\n{scenario}"))?;
+    let wrong: Vec<String> = scenario
+        .flows
+        .iter()
+        .zip(&report.results)
+        .filter(|(_, result)| !result.as_predicted())
+        .map(|(flow, result)| format!("{}: {result:?}", flow_text(&scenario.cluster, flow)))
+        .collect();
+    if !wrong.is_empty() {
+        return Err(format!("seed {seed}:\n{}\n{scenario}", wrong.join("\n")));
+    }
+    let reached = report.results.iter().filter(|result| result.observed == Observed::Reached).count() as u64;
+    Ok((reached, report.results.len() as u64 - reached))
+}

@@ -1,0 +1,238 @@
+//! The one who reads an object: takes typed values out of fields and collects what is wrong.
+
+use palisade_engine::model::{FileId, Name, Position, Span};
+
+use crate::{
+    diagnostic::{Diagnostic, Severity, code},
+    field::Field,
+    interner::Interner,
+    yaml::{Value, View},
+};
+
+/// What reading the objects of one file needs.
+pub(crate) struct Context<'r> {
+    /// The file.
+    pub(crate) file: FileId,
+    /// `-n`, for objects that name no namespace.
+    pub(crate) default_namespace: &'r Name,
+    /// Names met so far.
+    pub(crate) names: &'r mut Interner,
+    /// How many objects were given a name in the server's place.
+    pub(crate) generated: &'r mut u32,
+    /// Findings so far.
+    pub(crate) diagnostics: &'r mut Vec<Diagnostic>,
+    /// How findings call the object that is being read.
+    pub(crate) object: Option<String>,
+    /// The file's first `y` or `n` without quotes, and how many more there are.
+    pub(crate) bool_letters: &'r mut Option<(Diagnostic, usize)>,
+    /// Whether something in the object was not understood.
+    pub(crate) failed: bool,
+}
+
+impl Context<'_> {
+    /// A stretch of the file.
+    pub(crate) fn span(&self, (start, end): (Position, Position)) -> Span {
+        Span { file: self.file, start, end }
+    }
+
+    /// The whole value of a field.
+    pub(crate) fn value_span(&self, field: &Field<'_>) -> Span {
+        self.span((field.node.start(), field.node.end()))
+    }
+
+    /// An error at a field, to be completed and [reported](Self::report).
+    pub(crate) fn error(&self, field: &Field<'_>, message: impl Into<String>) -> Diagnostic {
+        let path = field.to_string();
+        let mut finding = Diagnostic::new(Severity::Error, code::API, message).at(self.span(field.place()), "");
+        finding.object.clone_from(&self.object);
+        finding.field = (!path.is_empty()).then_some(path);
+        finding
+    }
+
+    /// An error about a field that is not there: at the mapping that should have it.
+    pub(crate) fn missing(&self, field: &Field<'_>, name: &str, message: impl Into<String>) -> Diagnostic {
+        let mut finding = self.error(field, message);
+        finding.field = Some(match &finding.field {
+            Some(path) => format!("{path}.{name}"),
+            None => name.to_owned(),
+        });
+        finding
+    }
+
+    /// Keeps a finding about something that was not understood: the object is left out.
+    pub(crate) fn report(&mut self, finding: Diagnostic) {
+        self.failed |= finding.is_error();
+        self.diagnostics.push(finding);
+    }
+
+    /// Keeps a finding about something that the server refuses, but that has nothing to do with what
+    /// the object means: an error all the same, and the object stays.
+    pub(crate) fn report_harmless(&mut self, finding: Diagnostic) {
+        self.diagnostics.push(finding);
+    }
+
+    /// Reads something that has nothing to do with what the object means.
+    pub(crate) fn harmless<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let failed = self.failed;
+        let result = read(self);
+        self.failed = failed;
+        result
+    }
+
+    /// Lets findings made by `read` name another field: the server names a mapping, not its entry.
+    pub(crate) fn named<T>(&mut self, field: &Field<'_>, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.diagnostics.len();
+        let result = read(self);
+        for finding in self.diagnostics.iter_mut().skip(before) {
+            finding.field = Some(field.to_string());
+        }
+        result
+    }
+
+    /// The one shared name for a text.
+    pub(crate) fn name(&mut self, text: &str) -> Name {
+        self.names.name(text)
+    }
+
+    /// Whether the field is a mapping (null is an empty one); reports it if not.
+    pub(crate) fn expect_mapping(&mut self, field: &Field<'_>) -> bool {
+        match field.node.view() {
+            View::Mapping(_) => return true,
+            View::Scalar(_) if field.node.is_null() => return true,
+            View::Scalar(_) | View::Sequence(_) => {}
+        }
+        self.wrong_type(
+            field,
+            "a mapping",
+            match field.name() {
+                Some("podSelector" | "namespaceSelector") => Some("write for example `matchLabels: {app: web}`"),
+                _ => None,
+            },
+        );
+        false
+    }
+
+    /// Whether the field is a sequence (null is an empty one); reports it if not.
+    pub(crate) fn expect_sequence(&mut self, field: &Field<'_>) -> bool {
+        match field.node.view() {
+            View::Sequence(_) => return true,
+            View::Scalar(_) if field.node.is_null() => return true,
+            View::Mapping(_) => self.wrong_type(field, "a list", Some("put `- ` before each item")),
+            View::Scalar(_) => self.wrong_type(field, "a list", None),
+        }
+        false
+    }
+
+    /// The text of a field; null is the empty text, as for the API server. Reports other types.
+    pub(crate) fn text<'a>(&mut self, field: &Field<'a>) -> Option<&'a str> {
+        match field.node.value() {
+            Some(Value::String(text)) => {
+                if field.node.is_bool_letter() {
+                    self.bool_letter(field, text);
+                }
+                Some(text)
+            }
+            Some(Value::Null) => Some(""),
+            Some(value) => {
+                let written = field.node.text().unwrap_or_default();
+                let message = format!("`{written}` is {} in YAML, and a string is needed", value.type_name());
+                let finding = self.error(field, message).label(format!("write \"{written}\", in quotes"));
+                self.report(finding);
+                None
+            }
+            None => {
+                self.wrong_type(field, "a string", None);
+                None
+            }
+        }
+    }
+
+    /// Remembers a `y` or `n` that kubectl would make a boolean of; told once for each file.
+    fn bool_letter(&mut self, field: &Field<'_>, text: &str) {
+        if self.bool_letters.is_none() {
+            let becomes = matches!(text, "y" | "Y");
+            let message = format!("kubectl makes the boolean {becomes} of `{text}`, since it has no quotes");
+            let mut finding = self.error(field, message).label(format!("write \"{text}\", in quotes"));
+            finding.severity = Severity::Warning;
+            finding.code = code::YAML_BOOL.into();
+            *self.bool_letters = Some((finding, 0));
+        } else if let Some((_, more)) = self.bool_letters {
+            *more += 1;
+        }
+    }
+
+    /// The name in a field that is there and not empty. Reports other types and control characters.
+    pub(crate) fn text_of(&mut self, field: Option<Field<'_>>) -> Option<Name> {
+        let field = field?;
+        let text = self.text(&field).filter(|text| !text.is_empty())?;
+        // What goes into the model may be printed to a terminal one day.
+        if text.chars().any(char::is_control) {
+            let finding = self.error(&field, "a control character cannot be in a name");
+            self.report(finding);
+            return None;
+        }
+        Some(self.name(text))
+    }
+
+    /// A boolean field; false when null. Reports other types.
+    pub(crate) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
+        match field.node.value() {
+            Some(Value::Bool(value)) => Some(value),
+            Some(Value::Null) => Some(false),
+            _ => {
+                self.wrong_type(field, "true or false", Some("write `true` or `false`, without quotes"));
+                None
+            }
+        }
+    }
+
+    /// A whole number of 32 bits. Reports other types.
+    pub(crate) fn integer(&mut self, field: &Field<'_>) -> Option<i32> {
+        let written = field.node.text().unwrap_or_default();
+        match field.node.value() {
+            Some(Value::Integer(number)) => {
+                let fits = i32::try_from(number).ok();
+                if fits.is_none() {
+                    let finding = self.error(field, format!("{written} is too large a number"));
+                    self.report(finding);
+                }
+                fits
+            }
+            // JSON knows one kind of number: 80.0 arrives at the server as 80.
+            Some(Value::Float(number)) if number.fract() == 0.0 && number.abs() < 2_147_483_648.0 => {
+                Some(number as i32)
+            }
+            Some(Value::Float(_)) => {
+                let finding = self.error(field, format!("{written} is not a whole number that fits"));
+                self.report(finding);
+                None
+            }
+            Some(Value::String(text)) => {
+                let quoted = text.parse::<i32>().is_ok();
+                self.wrong_type(field, "a number", quoted.then_some("write it without quotes"));
+                None
+            }
+            _ => {
+                self.wrong_type(field, "a number", None);
+                None
+            }
+        }
+    }
+
+    /// Reports that a field has the wrong type.
+    pub(crate) fn wrong_type(&mut self, field: &Field<'_>, expected: &str, advice: Option<&str>) {
+        let is = match field.node.view() {
+            View::Mapping(_) => "a mapping",
+            View::Sequence(_) => "a list",
+            View::Scalar(_) => field.node.value().map_or("something else", Value::type_name),
+        };
+        let what = match field.name() {
+            Some(name) => format!("`{name}`"),
+            None => "this".to_owned(),
+        };
+        let message = format!("{what} must be {expected}, not {is}");
+        let label = advice.map_or_else(|| format!("{expected} is needed here"), str::to_owned);
+        let finding = self.error(field, message).label(label);
+        self.report(finding);
+    }
+}

@@ -1,0 +1,161 @@
+//! Files, folders and standard input, read into an [`Inventory`].
+
+use std::{collections::BTreeMap, path::Path};
+
+use palisade_engine::model::{Inventory, Name};
+
+use crate::{
+    diagnostic::{Diagnostic, code},
+    interner::Interner,
+    texts::Texts,
+};
+
+mod document;
+mod input;
+mod list;
+mod mistakes;
+mod paths;
+
+pub(crate) use mistakes::TEMPLATE_HELP;
+
+/// More findings than this are only counted: nobody reads them, and a hostile file could make millions.
+const MAX_FINDINGS: usize = 10_000;
+
+/// Longer texts in findings are cut.
+const LONGEST_TEXT: usize = 300;
+
+/// How to read.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    /// The namespace of objects that name none (`-n`).
+    pub default_namespace: Name,
+    /// Whether folders inside of folders are read too (`-R`).
+    pub recursive: bool,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { default_namespace: Name::from("default"), recursive: false }
+    }
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Every object that was understood as a whole, with the places that it was read from. An object
+    /// whose only fault has nothing to do with its meaning (a name in capitals) is here too.
+    pub inventory: Inventory,
+    /// How many objects of kinds that are not read there were, by `apiVersion` and `kind`.
+    pub passed_over: BTreeMap<(String, String), usize>,
+    /// All findings, in the order of the inputs. While one is an error, objects may be missing from
+    /// the inventory, and an answer that ignores this could be wrong.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts that cannot be read again: standard input and pipes.
+    pub texts: Texts,
+}
+
+impl Reading {
+    /// Whether something was not understood.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Reads all `paths`: files, folders (of which the files that end in .yaml, .yml or .json, by name)
+/// and `-` for standard input.
+///
+/// Never fails: what cannot be read becomes an error among the findings, and everything else is read,
+/// so that all errors are known at once. Inputs that hold no object at all, taken together, are an
+/// error too: an empty pipe must not look like a cluster where nothing is isolated.
+pub fn read_paths<P: AsRef<Path>>(paths: &[P], options: &ReadOptions) -> Reading {
+    let mut reader = Reader::new(options);
+    for path in paths {
+        reader.path(path.as_ref());
+    }
+    reader.finish()
+}
+
+/// Reads one text that is no file; `name` is what findings call it.
+pub fn read_text(name: &str, text: &str, options: &ReadOptions) -> Reading {
+    let mut reader = Reader::new(options);
+    reader.bytes(name, text.as_bytes().to_vec(), true);
+    reader.finish()
+}
+
+/// Reads the bytes of a text, as [`read_text`] does; they may be anything.
+pub fn read_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Reading {
+    let mut reader = Reader::new(options);
+    reader.bytes(name, bytes.to_vec(), true);
+    reader.finish()
+}
+
+/// Reads one input after the other.
+struct Reader<'o> {
+    options: &'o ReadOptions,
+    reading: Reading,
+    names: Interner,
+    /// Objects met, passed-over ones included.
+    objects: usize,
+    generated: u32,
+    /// The current file's first `y` or `n` without quotes, and how many more there are.
+    bool_letters: Option<(Diagnostic, usize)>,
+    /// Files read, to read none twice.
+    seen: std::collections::BTreeSet<std::path::PathBuf>,
+}
+
+impl<'o> Reader<'o> {
+    fn new(options: &'o ReadOptions) -> Self {
+        Self {
+            options,
+            reading: Reading::default(),
+            names: Interner::default(),
+            objects: 0,
+            generated: 0,
+            bool_letters: None,
+            seen: std::collections::BTreeSet::new(),
+        }
+    }
+
+    fn finish(mut self) -> Reading {
+        if self.objects == 0 && !self.reading.has_errors() {
+            let names: Vec<&str> = self.reading.inventory.sources.iter().map(|(_, name)| name.as_str()).collect();
+            let of = if names.is_empty() { "no input was named".to_owned() } else { names.join(", ") };
+            let finding = Diagnostic::error(code::INPUT, format!("no object in the input: {of}"));
+            let finding =
+                finding.help("an empty input says nothing about a cluster, so nothing can be answered from it");
+            self.reading.diagnostics.push(finding);
+        }
+        for finding in &mut self.reading.diagnostics {
+            presentable(finding);
+        }
+        let count = self.reading.diagnostics.len();
+        if count > MAX_FINDINGS {
+            self.reading.diagnostics.truncate(MAX_FINDINGS);
+            let more = format!("{} more findings are not shown", count - MAX_FINDINGS);
+            self.reading.diagnostics.push(Diagnostic::error(code::INPUT, more));
+        }
+        self.reading
+    }
+}
+
+/// Findings quote what was written: cut to what a person reads, and without what a terminal obeys.
+fn presentable(finding: &mut Diagnostic) {
+    let labels = finding.primary.iter_mut().chain(&mut finding.secondary).map(|annotation| &mut annotation.label);
+    let texts = [&mut finding.message].into_iter().chain(&mut finding.object).chain(&mut finding.field);
+    for text in texts.chain(&mut finding.help).chain(labels) {
+        let long = text.len() > LONGEST_TEXT && text.chars().count() > LONGEST_TEXT;
+        if long || text.chars().any(|c| c.is_control() || c == crate::render::PATH) {
+            let mut cut: String = text.chars().take(LONGEST_TEXT).flat_map(printable).collect();
+            if long {
+                cut.push('…');
+            }
+            *text = cut;
+        }
+    }
+}
+
+fn printable(c: char) -> impl Iterator<Item = char> {
+    let escaped = c.is_control() || c == crate::render::PATH;
+    let plain = (!escaped).then_some(c);
+    plain.into_iter().chain(escaped.then(|| c.escape_default()).into_iter().flatten())
+}

@@ -1,0 +1,185 @@
+//! A difference as transactions, each small enough for the socket.
+//!
+//! ```text
+//! BATCH_BEGIN   sequence n
+//! message       sequence n + 1      one origin for each: which change, which of its elements
+//! …
+//! BATCH_END     sequence n + 1 + number of origins
+//! ```
+
+use std::ops::Range;
+
+use super::attribute::Writer;
+use super::change::{self, Sink, describe};
+use super::error::{ApplyError, Stage};
+use super::message::{BATCH_MARK, batch_mark, set_flags, set_sequence};
+use super::uapi::{netlink, nfnetlink};
+use crate::difference::{Change, Difference};
+
+/// The longest list of elements in one message, in bytes. The attribute could be twice as long;
+/// shorter ones fill transactions better.
+const LIST_LIMIT: usize = 32 * 1024;
+
+/// What may be cut is cut here even if the socket would take more, in bytes: one transaction holds
+/// the kernel's lock and is undone as a whole.
+const CUT: usize = 1 << 20;
+
+/// Room for what is around a list of elements: the batch's ends, the message's head, two names.
+const AROUND_LIST: usize = 1024;
+
+/// One transaction, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Transaction<'a> {
+    /// Which part of the difference it is of.
+    pub(super) stage: Stage,
+    /// The bytes to send.
+    pub(super) bytes: Vec<u8>,
+    /// The sequence number of BATCH_BEGIN.
+    pub(super) begin: u32,
+    /// What each message between the batch's ends is for.
+    pub(super) origins: Vec<Origin<'a>>,
+    /// How many changes are complete with it.
+    pub(super) changes: usize,
+}
+
+/// What a message is for.
+#[derive(Debug)]
+pub(super) struct Origin<'a> {
+    /// The change.
+    pub(super) change: &'a Change,
+    /// Where the message is in the bytes.
+    pub(super) bytes: Range<usize>,
+    /// The positions of its elements in the change.
+    pub(super) elements: Range<usize>,
+}
+
+impl Transaction<'_> {
+    /// The sequence number of BATCH_END.
+    pub(super) fn end(&self) -> u32 {
+        let origins = u32::try_from(self.origins.len()).unwrap_or(u32::MAX);
+        self.begin.wrapping_add(origins).wrapping_add(1)
+    }
+}
+
+/// Cuts a difference into transactions of at most `limit` bytes, with sequence numbers from
+/// `sequence` on. Nothing is returned unless all of it can be sent.
+pub(super) fn transactions(
+    difference: &Difference,
+    limit: usize,
+    sequence: u32,
+) -> Result<Vec<Transaction<'_>>, ApplyError> {
+    let mut done = Vec::new();
+    let mut sequence = sequence;
+    let mut scratch = Writer::default();
+    for (stage, changes) in
+        [(Stage::Prepare, &difference.prepare), (Stage::Switch, &difference.switch), (Stage::Clean, &difference.clean)]
+    {
+        let limit = if stage == Stage::Switch { limit } else { limit.min(CUT) };
+        let list_limit = LIST_LIMIT.min(limit.saturating_sub(AROUND_LIST));
+        let mut packer = Packer { limit, stage, sequence, done, open: None, change: None, overflow: 0 };
+        for change in changes {
+            packer.change = Some(change);
+            change::write(change, list_limit, &mut scratch, &mut packer)?;
+            packer.complete();
+        }
+        (done, sequence) = packer.finish()?;
+    }
+    Ok(done)
+}
+
+/// Fills transactions with messages.
+struct Packer<'a> {
+    limit: usize,
+    stage: Stage,
+    sequence: u32,
+    done: Vec<Transaction<'a>>,
+    open: Option<Open<'a>>,
+    change: Option<&'a Change>,
+    /// What the switch is longer than it may be, in bytes.
+    overflow: usize,
+}
+
+struct Open<'a> {
+    writer: Writer,
+    begin: u32,
+    origins: Vec<Origin<'a>>,
+    changes: usize,
+}
+
+impl Sink for Packer<'_> {
+    type Error = ApplyError;
+
+    fn message(&mut self, message: &mut Writer, elements: Range<usize>) -> Result<(), ApplyError> {
+        let Some(change) = self.change else { return Ok(()) };
+        if let Some(why) = message.take_fault() {
+            return Err(ApplyError::NotEncodable { change: describe(change), why });
+        }
+        let needed = message.len() + BATCH_MARK;
+        let filled = self.open.as_ref().map_or(BATCH_MARK, |open| open.writer.len());
+        if filled + needed > self.limit {
+            if self.stage == Stage::Switch {
+                // Counted to the end, so that the error can say how much it is.
+                self.overflow += message.len();
+                return Ok(());
+            }
+            if BATCH_MARK + needed > self.limit {
+                return Err(ApplyError::TooLarge { bytes: BATCH_MARK + needed, limit: self.limit });
+            }
+            self.close();
+        }
+        let sequence = &mut self.sequence;
+        let mut next = || {
+            let number = *sequence;
+            *sequence = sequence.wrapping_add(1);
+            number
+        };
+        let open = self.open.get_or_insert_with(|| {
+            let begin = next();
+            let mut writer = Writer::default();
+            batch_mark(&mut writer, nfnetlink::BATCH_BEGIN, 0, begin);
+            Open { writer, begin, origins: Vec::new(), changes: 0 }
+        });
+        let start = open.writer.len();
+        open.writer.raw(message.bytes());
+        set_sequence(&mut open.writer, start, next());
+        open.origins.push(Origin { change, bytes: start..open.writer.len(), elements });
+        Ok(())
+    }
+}
+
+impl<'a> Packer<'a> {
+    /// The current change has no more messages.
+    fn complete(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.changes += 1;
+        }
+    }
+
+    fn close(&mut self) {
+        let Some(Open { mut writer, begin, origins, changes }) = self.open.take() else { return };
+        // Kernels before 6.10 do not acknowledge BATCH_END, and later ones may do so even when the
+        // batch failed: the last real message is asked to answer too, and an error outweighs both.
+        if let Some(last) = origins.last() {
+            let flags = request_flags(&writer, last.bytes.start) | netlink::ACK;
+            set_flags(&mut writer, last.bytes.start, flags);
+        }
+        batch_mark(&mut writer, nfnetlink::BATCH_END, netlink::ACK, self.sequence);
+        self.sequence = self.sequence.wrapping_add(1);
+        let bytes = writer.into_bytes();
+        self.done.push(Transaction { stage: self.stage, bytes, begin, origins, changes });
+    }
+
+    fn finish(mut self) -> Result<(Vec<Transaction<'a>>, u32), ApplyError> {
+        if self.overflow > 0 {
+            let filled = self.open.as_ref().map_or(BATCH_MARK, |open| open.writer.len());
+            return Err(ApplyError::TooLarge { bytes: filled + self.overflow + BATCH_MARK, limit: self.limit });
+        }
+        self.close();
+        Ok((self.done, self.sequence))
+    }
+}
+
+fn request_flags(writer: &Writer, start: usize) -> u16 {
+    let flags = writer.bytes().get(start + 6..).and_then(|bytes| bytes.first_chunk().copied());
+    flags.map_or(0, u16::from_ne_bytes)
+}

@@ -1,0 +1,197 @@
+//! Reading our table back from the kernel.
+//!
+//! A dump that changes overtake comes out torn, often without a mark (NLM_F_DUMP_INTR). So the
+//! generation of nf_tables is asked for around each dump, and a dump is repeated until it has the same
+//! one before and after. The dumps of a snapshot may have different ones: they would only fit badly
+//! together if somebody else changed our table, and strangers who change theirs every second must not
+//! keep us from reading ours.
+
+use rustix::io::Errno;
+
+use super::attribute::{Attributes, Writer, attributes};
+use super::element::{Reader, kind};
+use super::error::ReadError;
+use super::listing;
+use super::message::Message;
+use super::snapshot::{ChainState, Entry, RuleCounter, RuleState, SetState, Snapshot};
+use super::socket::Kernel;
+use super::uapi::{LIST_ELEMENT, chain, element, generation, nfnetlink, request, rule, set, table};
+use crate::ruleset::{Name, TABLE};
+
+/// How often a dump is tried.
+const ATTEMPTS: usize = 50;
+
+impl Kernel {
+    /// What the rules with counters have counted, in the order of the kernel's chains and rules;
+    /// nothing when the table is not there. Of a rule with several counters it is the first.
+    pub fn counters(&mut self) -> Result<Vec<RuleCounter>, ReadError> {
+        let mut before = self.generation()?;
+        self.rules(&mut before, |chain, attributes| {
+            let (bytes, packets) = listing::counted(attributes.get(rule::EXPRESSIONS)?)?;
+            let comment = attributes.comment(rule::USERDATA, rule::COMMENT);
+            Some(RuleCounter { chain, comment, packets, bytes })
+        })
+    }
+
+    /// Everything in the table. It costs about what making the table cost; not for the steady state.
+    pub fn snapshot(&mut self) -> Result<Snapshot, ReadError> {
+        let mut generation = self.generation()?;
+        let first = generation;
+        let mut snapshot = Snapshot::default();
+        match self.flags()? {
+            Some(flags) => (snapshot.exists, snapshot.is_dormant) = (true, flags & table::DORMANT != 0),
+            None => return Ok(snapshot),
+        }
+        snapshot.chains = self
+            .settled(
+                &mut generation,
+                "the chains",
+                request::GET_CHAIN,
+                |_| (),
+                |message| {
+                    let attributes = message.attributes();
+                    // The kernel gives the chains of every table of the family.
+                    let ours = message.family() == Some(nfnetlink::INET)
+                        && attributes.text(chain::TABLE).as_deref() == Some(TABLE);
+                    let name = attributes.text(chain::NAME).filter(|_| ours)?;
+                    Some((name, ChainState { entry: entry(&attributes), rules: Vec::new() }))
+                },
+            )?
+            .into_iter()
+            .collect();
+        let rules = self.rules(&mut generation, |chain, attributes| {
+            let comment = attributes.comment(rule::USERDATA, rule::COMMENT);
+            let expressions = attributes.get(rule::EXPRESSIONS).unwrap_or_default().to_vec();
+            Some((chain, RuleState { comment, expressions }))
+        })?;
+        for (chain, rule) in rules {
+            snapshot.chains.entry(chain).or_default().rules.push(rule);
+        }
+        snapshot.sets = self
+            .settled(&mut generation, "the sets", request::GET_SET, ours(set::TABLE), |message| {
+                let attributes = message.attributes();
+                let flags = attributes.be32(set::FLAGS).unwrap_or(0);
+                let state = SetState {
+                    kind: attributes.be32(set::KEY_TYPE).and_then(|key_type| kind(key_type, flags)),
+                    is_map: flags & set::MAP != 0,
+                    comment: attributes.comment(set::USERDATA, set::COMMENT),
+                    ..SetState::default()
+                };
+                Some((attributes.text(set::NAME)?, state))
+            })?
+            .into_iter()
+            .collect();
+        for (name, state) in &mut snapshot.sets {
+            self.elements(&mut generation, name, state)?;
+        }
+        snapshot.is_one_moment = self.generation()? == first;
+        Ok(snapshot)
+    }
+
+    fn elements(&mut self, generation: &mut u32, name: &str, state: &mut SetState) -> Result<(), ReadError> {
+        let Some(kind) = state.kind else { return Ok(()) };
+        let content = |writer: &mut Writer| {
+            writer.text(element::LIST_TABLE, TABLE);
+            writer.text(element::LIST_SET, name);
+        };
+        // Decoded only when the dump is known to be whole.
+        let parts = self.settled(generation, &format!("set {name}"), request::GET_ELEMENT, content, |message| {
+            Some(message.attributes().get(element::LIST_ELEMENTS)?.to_vec())
+        })?;
+        let mut reader = Reader::new(kind);
+        for part in &parts {
+            let members = attributes(part).filter(|member| member.kind == LIST_ELEMENT);
+            members.for_each(|member| reader.member(&attributes(member.value)));
+        }
+        (state.elements, state.strange) = reader.finish();
+        Ok(())
+    }
+
+    fn rules<T>(
+        &mut self,
+        generation: &mut u32,
+        read: impl Fn(Name, Attributes<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, ReadError> {
+        self.settled(generation, "the rules", request::GET_RULE, ours(rule::TABLE), |message| {
+            let attributes = message.attributes();
+            // Kernels that do not know the filter give the rules of other tables too.
+            if attributes.text(rule::TABLE).as_deref() != Some(TABLE) {
+                return None;
+            }
+            read(attributes.text(rule::CHAIN)?, attributes)
+        })
+    }
+
+    /// A dump during which nothing changed. `generation` is the one before, and the one after when
+    /// it returns.
+    fn settled<T>(
+        &mut self,
+        generation: &mut u32,
+        what: &str,
+        request: u16,
+        content: impl Fn(&mut Writer),
+        read: impl Fn(&Message<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, ReadError> {
+        for _ in 0..ATTEMPTS {
+            let mut items = Vec::new();
+            let undisturbed = match self.ask(request, true, &content, |message| items.extend(read(message))) {
+                Ok(undisturbed) => undisturbed,
+                // Our table is not there, or no longer.
+                Err(Errno::NOENT) => true,
+                // The kernel saw a change and gave up.
+                Err(Errno::INTR | Errno::AGAIN) => false,
+                Err(errno) => return Err(ReadError::Refused { what: what.to_owned(), errno }),
+            };
+            let after = self.generation()?;
+            let same = *generation == after;
+            *generation = after;
+            if same && undisturbed {
+                return Ok(items);
+            }
+        }
+        Err(ReadError::Unsettled { what: what.to_owned(), attempts: ATTEMPTS })
+    }
+
+    /// A number that every transaction in the network namespace changes.
+    fn generation(&mut self) -> Result<u32, ReadError> {
+        let mut id = None;
+        let asked = self.ask(
+            request::GET_GENERATION,
+            false,
+            |_| (),
+            |message| {
+                id = message.attributes().be32(generation::ID);
+            },
+        );
+        let failed = |errno| ReadError::Refused { what: "the generation".to_owned(), errno };
+        asked.map_err(failed)?;
+        id.ok_or_else(|| failed(Errno::PROTO))
+    }
+
+    /// The table's flags; `None`: there is no such table.
+    fn flags(&mut self) -> Result<Option<u32>, ReadError> {
+        let mut flags = None;
+        match self.ask(request::GET_TABLE, false, ours(table::NAME), |message| {
+            flags = Some(message.attributes().be32(table::FLAGS).unwrap_or(0));
+        }) {
+            Ok(_) => Ok(flags),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(ReadError::Refused { what: "the flags".to_owned(), errno }),
+        }
+    }
+}
+
+/// Asks for what is in our table.
+fn ours(attribute: u16) -> impl Fn(&mut Writer) {
+    move |writer| writer.text(attribute, TABLE)
+}
+
+fn entry(attributes: &Attributes<'_>) -> Option<Entry> {
+    let hook = attributes.nested(chain::HOOK);
+    Some(Entry {
+        hook: hook.be32(chain::HOOK_NUMBER)?,
+        priority: hook.be32(chain::HOOK_PRIORITY)?.cast_signed(),
+        policy: attributes.be32(chain::POLICY).unwrap_or(chain::POLICY_ACCEPT),
+        kind: attributes.text(chain::TYPE).unwrap_or_default(),
+    })
+}
