@@ -3,5 +3,5 @@
 set -eu
 echo '== reading manifests, against the bare YAML parser'
 cargo run --quiet --release --package palisade-manifest --example reading
-echo '== compiling policies and planning a ruleset, against reading the same cluster'
-cargo run --quiet --release --package palisade --example compiling
+echo '== compiling policies and planning a ruleset, against sorting the pods by label'
+cargo run --quiet --release --package palisade-nftables --example scale

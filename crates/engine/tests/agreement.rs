@@ -10,8 +10,12 @@ use palisade_oracle::{
     generate::{Generator, flow_text},
 };
 
-const CLUSTERS: u64 = 10_000;
 const FLOWS: usize = 40;
+
+/// How many clusters: 10,000, or as many as `PALISADE_CLUSTERS` says.
+fn clusters() -> u64 {
+    std::env::var("PALISADE_CLUSTERS").ok().and_then(|count| count.parse().ok()).unwrap_or(10_000)
+}
 
 fn outcome(answer: Answer) -> Outcome {
     match answer {
@@ -23,7 +27,7 @@ fn outcome(answer: Answer) -> Outcome {
 
 #[test]
 fn engine_equals_oracle() {
-    for seed in 0..CLUSTERS {
+    for seed in 0..clusters() {
         let generator = Generator::new(seed);
         let cluster = generator.cluster();
         let program = PolicyProgram::compile(&cluster);
@@ -37,7 +41,7 @@ fn engine_equals_oracle() {
 /// What may pass as a set has exactly the members that the verdict allows one by one.
 #[test]
 fn traffic_equals_verdicts() {
-    for seed in 0..300 {
+    for seed in 0..clusters().min(300) {
         let generator = Generator::new(seed);
         let cluster = generator.cluster();
         let program = PolicyProgram::compile(&cluster);
