@@ -2,9 +2,17 @@
 //!
 //! A dump that changes overtake comes out torn, often without a mark (NLM_F_DUMP_INTR). So the
 //! generation of nf_tables is asked for around each dump, and a dump is repeated until it has the same
-//! one before and after. The dumps of a snapshot may have different ones: they would only fit badly
-//! together if somebody else changed our table, and strangers who change theirs every second must not
-//! keep us from reading ours.
+//! one before and after. That alone is not enough: the kernel counts the generation up when it begins
+//! to commit a transaction, and moves rules about after that; what stands in line to be committed shifts
+//! the elements of a dump, too. Hence the order
+//!
+//! ```text
+//! generation   wait for transactions   dump   wait for transactions   generation
+//! ```
+//!
+//! The dumps of a snapshot may have different generations: they would only fit badly together if
+//! somebody else changed our table, and strangers who change theirs every second must not keep us from
+//! reading ours.
 
 use rustix::io::Errno;
 
@@ -134,14 +142,17 @@ impl Kernel {
     ) -> Result<Vec<T>, ReadError> {
         for _ in 0..ATTEMPTS {
             let mut items = Vec::new();
+            let failed = |errno| ReadError::Refused { what: what.to_owned(), errno };
+            self.wait_for_others().map_err(failed)?;
             let undisturbed = match self.ask(request, true, &content, |message| items.extend(read(message))) {
                 Ok(undisturbed) => undisturbed,
                 // Our table is not there, or no longer.
                 Err(Errno::NOENT) => true,
                 // The kernel saw a change and gave up.
                 Err(Errno::INTR | Errno::AGAIN) => false,
-                Err(errno) => return Err(ReadError::Refused { what: what.to_owned(), errno }),
+                Err(errno) => return Err(failed(errno)),
             };
+            self.wait_for_others().map_err(failed)?;
             let after = self.generation()?;
             let same = *generation == after;
             *generation = after;

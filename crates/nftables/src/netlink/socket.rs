@@ -11,7 +11,7 @@ use super::answer::Answers;
 use super::attribute::Writer;
 use super::batch::{Transaction, transactions};
 use super::error::{Applied, ApplyError, OpenError};
-use super::message::{Message, message, messages};
+use super::message::{Message, batch_mark, message, messages};
 use super::uapi::{netlink, nfnetlink};
 use crate::difference::Difference;
 
@@ -143,6 +143,17 @@ impl Kernel {
         } else {
             Err(ApplyError::Refused { stage, refusals: answers.refusals, applied })
         }
+    }
+
+    /// Waits until no transaction of anybody is under way: the kernel takes its lock for an empty one
+    /// too, which changes nothing and which nobody sees.
+    pub(super) fn wait_for_others(&mut self) -> Result<(), Errno> {
+        let mut writer = Writer::default();
+        for kind in [nfnetlink::BATCH_BEGIN, nfnetlink::BATCH_END] {
+            batch_mark(&mut writer, kind, 0, self.sequence);
+            self.sequence = self.sequence.wrapping_add(1);
+        }
+        send(&self.socket, writer.bytes(), SendFlags::empty()).map(|_| ())
     }
 
     /// Asks for everything of a kind (`dump`) or for one thing, and shows each answer to `visit`.
