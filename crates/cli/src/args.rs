@@ -15,6 +15,7 @@ use palisade_engine::model::Family;
 Exit codes: 0 yes, clean, the same; 1 no, findings, different; 2 could not be answered.
 
 Examples:
+  palisade check -f manifests/
   palisade explain prod/frontend prod/database:5432 -f manifests/
   palisade lab run -f manifests/"
 )]
@@ -25,6 +26,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Mistakes in manifests: what the API server would refuse, and what it would take though it is wrong
+    Check(Check),
     /// One connection: allowed or denied, and which lines say so
     #[command(visible_alias = "why")]
     Explain(Explain),
@@ -53,7 +56,8 @@ pub(crate) struct Input {
     pub(crate) recursive: bool,
 
     /// The namespace of whatever names none, in the files and on the command line
-    #[arg(short, long, default_value = "default", help_heading = "Input")]
+    #[arg(short, long, default_value = "default", help_heading = "Input",
+        value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) namespace: String,
 
     /// Answer even if some of the input could not be read, and say what was left out
@@ -86,6 +90,78 @@ impl From<FamilyArgument> for Family {
             FamilyArgument::V6 => Self::V6,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people
+    Text,
+    /// For programs: an array of findings
+    Json,
+    /// For code scanning: SARIF 2.1.0
+    Sarif,
+    /// For GitHub workflows: annotations
+    Github,
+}
+
+/// What makes `check` fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Errors
+    Error,
+    /// Warnings too
+    Warning,
+    /// Everything
+    Note,
+    /// Nothing
+    Never,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Levels come from palisade.toml ([lints] NP106 = { level = \"off\", reason = \"…\" }); one policy opts out
+with the annotation palisade.dev/ignore: 'NP103: reason'.
+
+Exit codes: 0 nothing at or above --fail-on, 1 something, 2 could not be read.
+
+Examples:
+  palisade check -f manifests/
+  palisade check -f manifests/ -o sarif > palisade.sarif
+  palisade check -f manifests/ -o json > known.json; palisade check -f manifests/ --baseline known.json
+  palisade check --explain NP103")]
+pub(crate) struct Check {
+    /// A file or folder of Kubernetes YAML or JSON, or `-` for standard input; repeatable
+    #[arg(short = 'f', long = "filename", value_name = "PATH", help_heading = "Input")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Read folders within folders too
+    #[arg(short = 'R', long, help_heading = "Input")]
+    pub(crate) recursive: bool,
+
+    /// The namespace of whatever names none in the files
+    #[arg(short, long, default_value = "default", help_heading = "Input",
+        value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) namespace: String,
+
+    /// What a rule finds, why it is bad, and what to write instead
+    #[arg(long, value_name = "CODE", exclusive = true)]
+    pub(crate) explain: Option<String>,
+
+    /// The least that makes the exit code 1
+    #[arg(long, value_name = "LEVEL", default_value = "error")]
+    pub(crate) fail_on: FailOn,
+
+    /// Tell only what this earlier answer of `-o json` does not have
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// The levels of rules [default: palisade.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: CheckFormat,
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,11 @@
 //! Tables of flows: tab-separated columns `from to protocol port [expected]` under a header line.
 
-use std::{io::Read as _, path::Path};
+use std::{
+    io::{ErrorKind, Read as _},
+    path::Path,
+};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use palisade_engine::model::{Protocol, Traffic};
 
 use crate::endpoint::{EndName, Party, PortName, Target, parse_end};
@@ -63,7 +66,13 @@ pub(crate) fn read(path: &Path) -> Result<FlowTable> {
         ("<stdin>".to_owned(), text)
     } else {
         let name = path.display().to_string();
-        (name.clone(), std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?)
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow!("cannot read {name}: there is no such file"),
+            ErrorKind::IsADirectory => anyhow!("cannot read {name}: it is a folder; name the file with the flows"),
+            ErrorKind::InvalidData => anyhow!("cannot read {name}: it is not UTF-8 text"),
+            _ => anyhow!(error).context(format!("cannot read {name}")),
+        })?;
+        (name, text)
     };
     parse(&name, &text)
 }
@@ -128,7 +137,10 @@ fn traffic(protocol: &str, port: &str) -> Result<Traffic> {
         return if port == "-" { Ok(Traffic::Portless) } else { bail!("ICMP has no port: write `-`, not `{port}`") };
     }
     let Some(protocol) = Protocol::parse(protocol) else {
-        bail!("protocol `{protocol}` is not one of TCP, UDP, SCTP, ICMP");
+        let upper = protocol.to_ascii_uppercase();
+        let known = upper == "ICMP" || Protocol::parse(&upper).is_some();
+        let mend = if known { format!("; write `{upper}`") } else { String::new() };
+        bail!("protocol `{protocol}` is not one of TCP, UDP, SCTP, ICMP{mend}");
     };
     match port.parse::<u16>() {
         Ok(number) if number > 0 => Ok(Traffic::Port(protocol, number)),

@@ -1,17 +1,20 @@
 //! Completions and man pages, made from the same definition as the parser.
 
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 
-use crate::args::{Arguments, Completion, Man};
+use crate::{
+    args::{Arguments, Completion, Man},
+    screen,
+};
 
 /// Prints a completion script.
 pub(crate) fn completion(arguments: &Completion) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "palisade", &mut script);
-    io::Write::write_all(&mut io::stdout(), &script).context("cannot write to standard output")?;
+    screen::out_bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -26,6 +29,8 @@ pub(crate) fn man(arguments: &Man) -> Result<ExitCode> {
         title = format!("{title} {name}");
     }
     let page = clap_mangen::Man::new(command).title(title.replace(' ', "-"));
-    page.render(&mut io::stdout()).context("cannot write to standard output")?;
+    let mut text = Vec::new();
+    page.render(&mut text).context("cannot make the page")?;
+    screen::out_bytes(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,13 +1,14 @@
 //! The input of every question: files become a cluster, or the mistakes in them are shown.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Result, anyhow};
-use palisade_engine::model::{Cluster, Conflict, Name, Sources, Span};
+use anyhow::{Result, anyhow, bail};
+use palisade_engine::model::{Cluster, Name, Sources, Span};
 use palisade_manifest::{
-    Diagnostic, ReadOptions, Reading,
-    diagnostic::code,
-    read_paths,
+    Diagnostic, ReadOptions, Reading, Severity, read_paths,
     render::{Excerpt, Renderer},
     texts::{ReadAgain, Texts},
 };
@@ -48,22 +49,48 @@ impl Excerpts {
     }
 }
 
-/// Reads everything that was given.
+/// Standard input can be read once: `-` may stand for the cluster or for the flows, not for both.
+///
+/// # Errors
+/// When it is given more than once.
+pub(crate) fn once_from_stdin(input: &Input, flows: Option<&Path>) -> Result<()> {
+    let paths = input.paths.iter().map(|path| ("-f", path.as_path())).chain(flows.map(|path| ("--flows", path)));
+    let given: Vec<String> =
+        paths.filter(|(_, path)| *path == Path::new("-")).map(|(option, _)| format!("`{option} -`")).collect();
+    if given.len() > 1 {
+        bail!(
+            "{} would all read standard input, which can be read only once: give all but one of them as a file",
+            given.join(" and ")
+        );
+    }
+    Ok(())
+}
+
+/// Reads files, folders and standard input as they are.
+pub(crate) fn read(paths: &[PathBuf], recursive: bool, namespace: &str) -> Reading {
+    read_paths(paths, &ReadOptions { default_namespace: Name::from(namespace), recursive })
+}
+
+/// Reads everything that was given into a cluster.
 ///
 /// # Errors
 /// When something of it was not understood, unless the answer may leave it out. The mistakes have
 /// been shown by then, and the error is empty.
 pub(crate) fn cluster(input: &Input) -> Result<Read> {
-    let options = ReadOptions { default_namespace: Name::from(input.namespace.as_str()), recursive: input.recursive };
-    let reading = read_paths(&input.paths, &options);
-    show(&reading, &reading.inventory.sources);
-    let errors = reading.diagnostics.iter().filter(|finding| finding.is_error()).count();
+    let mut reading = read(&input.paths, input.recursive, &input.namespace);
+    // What the server refuses without a doubt about its meaning is `palisade check`'s business.
+    for finding in reading.diagnostics.iter_mut().filter(|finding| finding.is_harmless && finding.is_error()) {
+        finding.severity = Severity::Warning;
+    }
+    show_all(&reading.diagnostics, &reading.inventory.sources, &reading.texts);
+    let errors = reading.diagnostics.iter().filter(|finding| finding.leaves_out()).count();
     if errors > 0 {
         if !input.keep_going {
             let what = if errors == 1 { "one mistake".to_owned() } else { format!("{errors} mistakes") };
             return Err(anyhow!("no answer from an input with {what} (--keep-going leaves out what has one)"));
         }
-        screen::note(&format!("what has one of the {errors} mistakes above is left out of this answer"));
+        let what = if errors == 1 { "the mistake".to_owned() } else { format!("one of the {errors} mistakes") };
+        screen::note(&format!("whatever has {what} above is left out of this answer"));
     }
     passed_over(&reading.passed_over, input.keep_going)?;
     let Reading { inventory, texts, .. } = reading;
@@ -71,29 +98,39 @@ pub(crate) fn cluster(input: &Input) -> Result<Read> {
     let cluster = match inventory.into_cluster() {
         Ok(cluster) => cluster,
         Err(conflicts) => {
-            let diagnostics: Vec<Diagnostic> = conflicts.iter().map(conflict).collect();
+            let diagnostics: Vec<Diagnostic> = conflicts.iter().map(Diagnostic::from).collect();
             show_all(&diagnostics, &sources, &texts);
             return Err(anyhow!("no answer from an input that contradicts itself"));
         }
     };
+    warn_of_nothing(input, &cluster);
     let excerpts = Excerpts { texts, folder: only_folder(&input.paths) };
     Ok(Read { cluster, excerpts })
-}
-
-fn show(reading: &Reading, sources: &Sources) {
-    show_all(&reading.diagnostics, sources, &reading.texts);
 }
 
 fn show_all(diagnostics: &[Diagnostic], sources: &Sources, texts: &Texts) {
     let renderer = renderer(screen::width(), anstream::AutoStream::choice(&std::io::stderr()));
     let texts = ReadAgain::new(sources, texts);
     for finding in diagnostics {
-        anstream::eprintln!("{}\n", renderer.diagnostic(finding, sources, &texts).trim_end());
+        screen::aside(&format!("{}\n\n", renderer.diagnostic(finding, sources, &texts).trim_end()));
     }
 }
 
-fn renderer(width: usize, colour: anstream::ColorChoice) -> Renderer {
+/// What draws findings, as wide as that, with colours or without.
+pub(crate) fn renderer(width: usize, colour: anstream::ColorChoice) -> Renderer {
     Renderer::new(width, colour != anstream::ColorChoice::Never, false)
+}
+
+/// An empty file (a pipe that failed?) or an input without policies may well be meant, and changes the answer.
+fn warn_of_nothing(input: &Input, cluster: &Cluster) {
+    for path in &input.paths {
+        if std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
+            screen::note(&format!("{} is empty", path.display()));
+        }
+    }
+    if cluster.policies().len() == 0 {
+        screen::note("the input has no NetworkPolicy, so no pod is isolated");
+    }
 }
 
 /// Kinds that policies do not speak of are no mistake, but whoever expected them to count should know.
@@ -115,27 +152,7 @@ fn passed_over(kinds: &BTreeMap<(String, String), usize>, keep_going: bool) -> R
     ))
 }
 
-fn conflict(conflict: &Conflict) -> Diagnostic {
-    let finding = Diagnostic::error(code::CONFLICT, conflict.to_string());
-    let (first, second, help) = match conflict {
-        Conflict::Duplicate { first, second, .. } => (*first, *second, "keep one of them, or give one another name"),
-        Conflict::SharedAddress { first_at, second_at, .. } => {
-            (*first_at, *second_at, "an address belongs to one live pod or node")
-        }
-        _ => (None, None, ""),
-    };
-    let finding = match second {
-        Some(span) => finding.at(span, "again here"),
-        None => finding,
-    };
-    let finding = match first {
-        Some(span) => finding.also(span, "first here"),
-        None => finding,
-    };
-    finding.help(help)
-}
-
-fn only_folder(paths: &[std::path::PathBuf]) -> Option<String> {
+fn only_folder(paths: &[PathBuf]) -> Option<String> {
     let [path] = paths else { return None };
     let is_folder = path != Path::new("-") && path.is_dir();
     is_folder.then(|| format!("{}/", path.display().to_string().trim_end_matches('/')))

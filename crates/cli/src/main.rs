@@ -3,6 +3,7 @@
 //! Exit codes, of every subcommand: 0 yes, clean, the same; 1 no, findings, different; 2 could not be answered.
 
 mod args;
+mod check;
 mod endpoint;
 mod explain;
 mod flows;
@@ -22,6 +23,7 @@ use crate::args::{Arguments, Command, LabCommand};
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
+        Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verdicts(arguments) => verdicts::run(&arguments),
         Command::Lab(LabCommand::Run(arguments)) => lab::run(&arguments),

@@ -1,18 +1,19 @@
 //! `palisade ruleset`: what a node's kernel would be given, as nft writes it.
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use palisade_engine::{PolicyProgram, model::NodeId};
 use palisade_nftables::{
     plan::{Options, plan},
     text,
 };
 
-use crate::{args::Ruleset, input};
+use crate::{args::Ruleset, input, screen};
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &Ruleset) -> Result<ExitCode> {
+    input::once_from_stdin(&arguments.input, None)?;
     let cluster = input::cluster(&arguments.input)?.cluster;
     let Some(node) = cluster.find_node(&arguments.node) else {
         let known: Vec<&str> = cluster.nodes().map(|(_, node)| &*node.name).collect();
@@ -23,10 +24,11 @@ pub(crate) fn run(arguments: &Ruleset) -> Result<ExitCode> {
     };
     let plan = plan(&cluster, &PolicyProgram::compile(&cluster), node, &Options::default());
     let text = text::render(&plan.ruleset);
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")?;
-    let left_out = without_address(&cluster, node);
-    if left_out > 0 {
-        crate::screen::note(&format!("{left_out} pods of this node have no address yet, so no rule can be about them"));
+    screen::out_bytes(text.as_bytes())?;
+    match without_address(&cluster, node) {
+        0 => {}
+        1 => screen::note("1 pod of this node has no address yet, so no rule can be about it"),
+        many => screen::note(&format!("{many} pods of this node have no address yet, so no rule can be about them")),
     }
     Ok(ExitCode::SUCCESS)
 }

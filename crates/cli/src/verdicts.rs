@@ -9,11 +9,12 @@ use crate::{
     args::{Format, Verdicts},
     endpoint::{Case, Resolver, cases},
     flows::{self, Expected, FlowRow},
-    input,
+    input, screen,
 };
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &Verdicts) -> Result<ExitCode> {
+    input::once_from_stdin(&arguments.input, Some(&arguments.flows))?;
     let table = flows::read(&arguments.flows)?;
     let read = input::cluster(&arguments.input)?;
     let resolver = Resolver { cluster: &read.cluster, namespace: &arguments.input.namespace };
@@ -21,47 +22,57 @@ pub(crate) fn run(arguments: &Verdicts) -> Result<ExitCode> {
     let family = arguments.family.map(Family::from);
     let mut answers = Vec::with_capacity(table.rows.len());
     for row in &table.rows {
-        let case = case(&resolver, row, family).with_context(|| row.at.clone())?;
-        answers.push(program.verdict(&read.cluster, &case.flow).outcome());
+        let cases = cases_of(&resolver, row, family).with_context(|| row.at.clone())?;
+        answers.push(answer(cases.iter().map(|case| program.verdict(&read.cluster, &case.flow).outcome())));
     }
 
     let rows = || table.rows.iter().zip(&answers);
     match arguments.output {
-        Format::Text => print!("{}", text(rows(), table.has_expected)),
+        Format::Text => screen::out_bytes(text(rows(), table.has_expected).as_bytes())?,
         Format::Json => {
             let rows: Vec<_> = rows().map(|(row, answer)| json(row, *answer)).collect();
-            println!("{}", serde_json::to_string_pretty(&rows).context("cannot write JSON")?);
+            screen::out_json(&rows)?;
         }
     }
     let unknown = answers.iter().filter(|answer| **answer == Outcome::Undetermined).count();
     let wrong = rows().filter(|(row, answer)| row.expected.is_some_and(|expected| !agrees(expected, **answer))).count();
     if unknown > 0 {
-        eprintln!(
-            "{unknown} of {} could not be told: only the address of a pod that has none yet would decide",
+        screen::aside(&format!(
+            "{unknown} of {} could not be told: only the address of a pod that has none yet would decide\n",
             answers.len()
-        );
+        ));
         return Ok(ExitCode::from(2));
     }
     if wrong > 0 {
-        eprintln!("{wrong} of {} not as expected", answers.len());
+        screen::aside(&format!("{wrong} of {} not as expected\n", answers.len()));
         return Ok(ExitCode::from(1));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The flow that a row means, in one family: IPv4 where both ends have it, or the one asked for.
-pub(crate) fn case(resolver: &Resolver<'_>, row: &FlowRow, family: Option<Family>) -> Result<Case> {
+/// The flow that a row means, in one family: IPv4 where both ends have it, or the one asked for. Of an
+/// end without an address the families that it may come to have.
+fn cases_of(resolver: &Resolver<'_>, row: &FlowRow, family: Option<Family>) -> Result<Vec<Case>> {
     let from = flows::only(resolver.source(&row.from)?, &row.from)?;
     let to = flows::only(resolver.destination(&row.target())?.0, &row.to)?;
     // A row that names an address is of that address's family, whatever was asked for.
     let named = [&row.from, &row.to].into_iter().any(|end| matches!(end, crate::endpoint::EndName::Address(_)));
     let family = if named { None } else { family };
-    let found = cases(resolver, &[from], &[to], family)?;
-    found.into_iter().next().context("there is no address to judge it by")
+    let mut found = cases(resolver, &[from], &[to], family)?;
+    if found.iter().any(|case| !case.assumed) {
+        found.truncate(1);
+    }
+    Ok(found)
+}
+
+/// One answer, or unknown where the family decides and is not known.
+fn answer(mut outcomes: impl Iterator<Item = Outcome>) -> Outcome {
+    let Some(first) = outcomes.next() else { return Outcome::Undetermined };
+    if outcomes.all(|outcome| outcome == first) { first } else { Outcome::Undetermined }
 }
 
 /// Whether an answer is the expected one.
-pub(crate) fn agrees(expected: Expected, answer: Outcome) -> bool {
+fn agrees(expected: Expected, answer: Outcome) -> bool {
     matches!((expected, answer), (Expected::Allow, Outcome::Allow) | (Expected::Deny, Outcome::Deny))
 }
 

@@ -2,6 +2,12 @@
 //!
 //! Each case goes through `verdicts` in every family it names; with `PALISADE_CONFORMANCE_LAB=1` those
 //! of the suites with small clusters go through the lab too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod support;
 

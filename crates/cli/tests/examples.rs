@@ -1,4 +1,10 @@
 //! Every example does what it says: as verdicts, and with real packets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod support;
 

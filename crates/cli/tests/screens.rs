@@ -1,4 +1,10 @@
 //! What people see, at 80 columns. `cargo insta review` shows what changed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod support;
 
@@ -46,9 +52,22 @@ fn all_that_is_allowed_between_two() {
     insta::assert_snapshot!(run(&["explain", "prod/frontend", "prod/backend", "-f", THREE_TIER]));
 }
 
+const QUESTIONS: &str = "crates/cli/tests/questions";
+
+#[test]
+fn several_that_do_not_agree() {
+    insta::assert_snapshot!(run(&["explain", "prod/rs/web-5d", "prod/svc/db:pg", "-f", QUESTIONS]));
+}
+
+#[test]
+fn what_cannot_be_told() {
+    insta::assert_snapshot!(run(&["explain", "prod/pending", "prod/web-1", "-f", QUESTIONS]));
+}
+
 #[test]
 fn a_denial_as_json() {
-    insta::assert_snapshot!(run(&["explain", "prod/frontend", "prod/database:5432", "-f", THREE_TIER, "-o", "json"]));
+    let arguments = ["explain", "prod/frontend", "prod/database:5432", "-f", THREE_TIER, "-o", "json"];
+    insta::assert_snapshot!(run_unbounded(&arguments));
 }
 
 #[test]

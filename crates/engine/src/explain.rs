@@ -34,7 +34,7 @@ pub struct HalfExplanation {
     pub half: Half,
     /// The policies that isolate the pod in this direction, in the order read.
     pub isolated_by: Vec<PolicyId>,
-    /// Every rule that was asked and did not match, the nearest first.
+    /// Every rule about the pod in this direction that does not match, the nearest first.
     pub misses: Vec<RuleMiss>,
 }
 
@@ -195,8 +195,8 @@ impl PolicyProgram {
                 pods.iter().position(|id| !self.pod_has(*id, identity)).map(PeerMiss::Pod)
             }
             (RulePeer::Block(_), Peer::IpBlock(block)) => {
-                let address = other.address?;
-                let excepted = block.except.iter().position(|prefix| prefix.contains(&address));
+                // Without an address the block misses for certain when it is of the other family.
+                let excepted = other.address.and_then(|address| block.except.iter().position(|p| p.contains(&address)));
                 Some(excepted.map_or(PeerMiss::OutsideBlock, PeerMiss::Excepted))
             }
             (RulePeer::Block(_), Peer::Pods { .. }) => None,
@@ -223,8 +223,9 @@ impl PolicyProgram {
     }
 }
 
-/// How near a rule came: what of it matched, then how little is missing.
-fn nearness(miss: &RuleMiss) -> (u8, u8) {
+/// How near a rule came: what of it matched, then how little is missing, then whether the peers matched
+/// rather than the ports; so the order in which policies are read says little.
+fn nearness(miss: &RuleMiss) -> (u8, u8, u8) {
     let peers = match &miss.peers {
         PeerAnswer::Anyone | PeerAnswer::Matched(_) | PeerAnswer::AddressUnknown(_) => 4,
         PeerAnswer::Missed(misses) => misses.iter().map(peer_nearness).max().unwrap_or(0),
@@ -233,7 +234,7 @@ fn nearness(miss: &RuleMiss) -> (u8, u8) {
         PortAnswer::All | PortAnswer::Matched(_) => 4,
         PortAnswer::Missed(misses) => misses.iter().map(port_nearness).max().unwrap_or(0),
     };
-    (u8::from(peers == 4) + u8::from(ports == 4), peers + ports)
+    (u8::from(peers == 4) + u8::from(ports == 4), peers + ports, peers)
 }
 
 fn peer_nearness(miss: &PeerMiss) -> u8 {

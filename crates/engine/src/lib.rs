@@ -12,6 +12,7 @@
 //! kernel and no async; the rules it follows are the Kubernetes NetworkPolicy API reference (v1).
 
 pub mod compile;
+pub mod cover;
 pub mod explain;
 pub mod model;
 pub mod sets;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     compile::{Action, Otherwise, Peers, PolicyProgram, Ports, RuleId, RulePeer, RulePort, RulePorts, Tier},
-    model::{Cluster, Direction, Endpoint, Family, Flow, PodId, PolicyId, Side, Traffic},
+    model::{Cluster, Direction, Endpoint, Family, Flow, PodId, PolicyId, PortRange, Protocol, Side, Traffic},
     sets::{PrefixSet, TrafficSet},
 };
 
@@ -145,11 +145,11 @@ impl PolicyProgram {
         let Endpoint::Pod(pod) = subject(flow, direction) else { return Half::NotASubject };
         let Some(identity) = self.identity_of(pod) else { return Half::NotASubject };
         let profile = self.profile(self.profile_of(identity, direction));
-        let mut unknown: Option<Matched> = None;
-        let decided = |half: Half, unknown: Option<Matched>| match unknown {
+        let mut unknown: Vec<Matched> = Vec::new();
+        let decided = |half: Half, unknown: &[Matched]| {
             // An unknown match that would have come to the same changes nothing.
-            Some(matched) if self.outcome_of(matched.rule) != half.outcome() => Half::Undetermined(matched),
-            _ => half,
+            let other = unknown.iter().find(|matched| self.outcome_of(matched.rule) != half.outcome());
+            other.map_or(half, |matched| Half::Undetermined(*matched))
         };
         for tier in &profile.tiers {
             let mut passed = false;
@@ -157,9 +157,9 @@ impl PolicyProgram {
                 let (certainty, matched) = self.matches(*rule, flow);
                 match (certainty, self.rule(*rule).action) {
                     (Certainty::No, _) => {}
-                    (Certainty::Unknown, _) => unknown = unknown.or(Some(matched)),
-                    (Certainty::Yes, Action::Accept) => return decided(Half::Allowed(matched), unknown),
-                    (Certainty::Yes, Action::Deny) => return decided(Half::DeniedBy(matched), unknown),
+                    (Certainty::Unknown, _) => unknown.push(matched),
+                    (Certainty::Yes, Action::Accept) => return decided(Half::Allowed(matched), &unknown),
+                    (Certainty::Yes, Action::Deny) => return decided(Half::DeniedBy(matched), &unknown),
                     (Certainty::Yes, Action::Pass) => {
                         passed = true;
                         break;
@@ -167,10 +167,10 @@ impl PolicyProgram {
                 }
             }
             if !passed && tier.otherwise == Otherwise::Deny {
-                return decided(Half::Denied { tier: tier.tier, policies: tier.policies.clone() }, unknown);
+                return decided(Half::Denied { tier: tier.tier, policies: tier.policies.clone() }, &unknown);
             }
         }
-        decided(Half::NotIsolated, unknown)
+        decided(Half::NotIsolated, &unknown)
     }
 
     fn half_traffic(&self, flow: &Flow, direction: Direction) -> TrafficVerdict {
@@ -276,16 +276,19 @@ impl PolicyProgram {
     /// The traffic that a rule's ports mean towards a destination.
     pub(crate) fn rule_traffic(&self, id: RuleId, to: Side) -> TrafficSet {
         let Ports::Of(ports) = &self.rule(id).ports else { return TrafficSet::all() };
-        let sets = ports.iter().map(|port| match (&port.ports, to.endpoint) {
-            (RulePorts::Range(range), _) => TrafficSet::ports(port.protocol, *range),
-            (RulePorts::Named(name), Endpoint::Pod(pod)) => {
-                let numbers = self.identity_of(pod).map(|id| self.identity(id).port_numbers(name, port.protocol));
-                let numbers = numbers.unwrap_or_default().iter().map(|number| crate::model::PortRange::single(*number));
-                numbers.fold(TrafficSet::empty(), |set, range| set.union(&TrafficSet::ports(port.protocol, range)))
+        let mut ranges: Vec<(Protocol, PortRange)> = Vec::new();
+        for port in ports {
+            match (&port.ports, to.endpoint) {
+                (RulePorts::Range(range), _) => ranges.push((port.protocol, *range)),
+                (RulePorts::Named(name), Endpoint::Pod(pod)) => {
+                    let numbers = self.identity_of(pod).map(|id| self.identity(id).port_numbers(name, port.protocol));
+                    let numbers = numbers.unwrap_or_default().iter();
+                    ranges.extend(numbers.map(|number| (port.protocol, PortRange::single(*number))));
+                }
+                (RulePorts::Named(_), Endpoint::Node(_) | Endpoint::Outside) => {}
             }
-            (RulePorts::Named(_), Endpoint::Node(_) | Endpoint::Outside) => TrafficSet::empty(),
-        });
-        sets.fold(TrafficSet::empty(), |all, set| all.union(&set))
+        }
+        ranges.into_iter().collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Nodes and addresses for whoever has none: manifests that were never applied run in the lab too.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -28,23 +28,24 @@ pub fn place(cluster: Cluster) -> Result<Cluster, Vec<Conflict>> {
         for (index, node) in nodes.iter_mut().enumerate() {
             for family in &families {
                 if !node.addresses.iter().any(|address| Family::of(*address) == *family) {
-                    node.addresses.push(taken.next(*family, |n| node_address(*family, index, n)));
+                    node.addresses.push(taken.next(Row::Nodes(*family, index)));
                 }
             }
         }
         let names: Vec<Name> = nodes.iter().map(|node| node.name.clone()).collect();
+        let places: HashMap<Name, usize> = names.iter().cloned().zip(0..).collect();
         let mut round = 0;
         for pod in pods.iter_mut().filter(|pod| pod.is_live()) {
             let node = pod.node.get_or_insert_with(|| {
                 round += 1;
                 names.get((round - 1) % names.len()).cloned().unwrap_or_else(|| Name::from("lab-node"))
             });
-            let index = names.iter().position(|name| name == node).unwrap_or(0);
+            let index = places.get(node).copied().unwrap_or(0);
             if pod.host_network || pod.addresses.iter().next().is_some() {
                 continue;
             }
             for family in &families {
-                match taken.next(*family, |n| pod_address(*family, index, n)) {
+                match taken.next(Row::Pods(*family, index)) {
                     IpAddr::V4(address) => pod.addresses.v4 = Some(address),
                     IpAddr::V6(address) => pod.addresses.v6 = Some(address),
                 }
@@ -59,22 +60,50 @@ fn families(pods: &[Pod]) -> Vec<Family> {
     if used.is_empty() { Family::ALL.to_vec() } else { used.into_iter().collect() }
 }
 
-struct Taken(BTreeSet<IpAddr>);
+/// Addresses to give out, one after the other: those of a node, and of its pods.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Row {
+    Nodes(Family, usize),
+    Pods(Family, usize),
+}
+
+impl Row {
+    fn address(self, n: u16) -> IpAddr {
+        match self {
+            Self::Nodes(family, node) => node_address(family, node, n),
+            Self::Pods(family, node) => pod_address(family, node, n),
+        }
+    }
+
+    /// What is given out when nothing is left: two of these contradict each other.
+    fn nothing(self) -> IpAddr {
+        match self {
+            Self::Nodes(Family::V4, _) | Self::Pods(Family::V4, _) => Ipv4Addr::UNSPECIFIED.into(),
+            Self::Nodes(Family::V6, _) | Self::Pods(Family::V6, _) => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+}
+
+struct Taken {
+    addresses: BTreeSet<IpAddr>,
+    /// The number with which each row goes on.
+    rows: BTreeMap<Row, u16>,
+}
 
 impl Taken {
     fn of(nodes: &[Node], pods: &[Pod]) -> Self {
         let nodes = nodes.iter().flat_map(|node| node.addresses.iter().copied());
-        Self(nodes.chain(pods.iter().flat_map(|pod| pod.addresses.iter())).collect())
+        let addresses = nodes.chain(pods.iter().flat_map(|pod| pod.addresses.iter())).collect();
+        Self { addresses, rows: BTreeMap::new() }
     }
 
-    /// The first address of a row that nobody has.
-    fn next(&mut self, family: Family, row: impl Fn(u16) -> IpAddr) -> IpAddr {
-        let free = (2..u16::MAX).map(row).find(|address| !self.0.contains(address));
-        let address = free.unwrap_or(match family {
-            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        });
-        self.0.insert(address);
+    /// The next address of a row that nobody has.
+    fn next(&mut self, row: Row) -> IpAddr {
+        let from = self.rows.entry(row).or_insert(2);
+        let free = (*from..u16::MAX).find(|n| !self.addresses.contains(&row.address(*n)));
+        *from = free.map_or(u16::MAX, |n| n + 1);
+        let address = free.map_or(row.nothing(), |n| row.address(n));
+        self.addresses.insert(address);
         address
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! `PALISADE_LAB_CLUSTERS` says how many (default 200); a failure prints the seed and the cluster's manifests.
 
+#![allow(clippy::unwrap_used, reason = "a test: a poisoned lock is a failure")]
+
 use std::sync::{
     Mutex,
     atomic::{AtomicU64, Ordering},

@@ -6,6 +6,7 @@ use crate::{
     diagnostic::{Diagnostic, Severity, code},
     field::Field,
     interner::Interner,
+    read::keep,
     yaml::{Value, View},
 };
 
@@ -62,20 +63,22 @@ impl Context<'_> {
     /// Keeps a finding about something that was not understood: the object is left out.
     pub(crate) fn report(&mut self, finding: Diagnostic) {
         self.failed |= finding.is_error();
-        self.diagnostics.push(finding);
+        keep(self.diagnostics, finding);
     }
 
     /// Keeps a finding about something that the server refuses, but that has nothing to do with what
     /// the object means: an error all the same, and the object stays.
-    pub(crate) fn report_harmless(&mut self, finding: Diagnostic) {
-        self.diagnostics.push(finding);
+    pub(crate) fn report_harmless(&mut self, mut finding: Diagnostic) {
+        finding.is_harmless = true;
+        keep(self.diagnostics, finding);
     }
 
     /// Reads something that has nothing to do with what the object means.
     pub(crate) fn harmless<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
-        let failed = self.failed;
+        let (failed, before) = (self.failed, self.diagnostics.len());
         let result = read(self);
         self.failed = failed;
+        self.diagnostics.iter_mut().skip(before).for_each(|finding| finding.is_harmless = true);
         result
     }
 

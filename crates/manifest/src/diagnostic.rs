@@ -29,6 +29,8 @@ pub mod code {
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
+    /// Worth knowing.
+    Note,
     /// Worth a look; the answer stands.
     Warning,
     /// Something was not understood: no answer may be given that ignores it.
@@ -38,6 +40,7 @@ pub enum Severity {
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Note => "note",
             Self::Warning => "warning",
             Self::Error => "error",
         })
@@ -72,6 +75,9 @@ pub struct Diagnostic {
     pub field: Option<String>,
     /// More lines of help.
     pub help: Vec<String>,
+    /// Whether it has nothing to do with what the object means: the server refuses it, and yet what a
+    /// policy of a wrong name would do is beyond doubt.
+    pub is_harmless: bool,
 }
 
 impl Diagnostic {
@@ -86,6 +92,7 @@ impl Diagnostic {
             object: None,
             field: None,
             help: Vec::new(),
+            is_harmless: false,
         }
     }
 
@@ -122,6 +129,11 @@ impl Diagnostic {
     pub fn help(mut self, line: impl Into<String>) -> Self {
         self.help.push(line.into());
         self
+    }
+
+    /// Whether no answer may be given that ignores it: something of what the input means is not known.
+    pub fn leaves_out(&self) -> bool {
+        self.is_error() && !self.is_harmless
     }
 
     /// Whether it is an error.

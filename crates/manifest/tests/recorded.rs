@@ -1,6 +1,8 @@
 //! Inputs that were recorded elsewhere: other suites' clusters and policies, and what an API server
 //! answered to `get`. All of them are good, so nothing may be found, and the cluster must be consistent.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a recorded input that cannot be read fails the test")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,6 +1,12 @@
 //! Agreement with a real API server (kube-apiserver 1.36.2): each recorded case is read as a file,
 //! and what is found is compared with what the server answered. See `README.md` beside the cases.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: a recorded input that cannot be read fails the test"
+)]
+
 use std::{fs, path::PathBuf};
 
 use palisade_manifest::{Diagnostic, ReadOptions, Reading, read_paths};

@@ -9,6 +9,9 @@ use palisade_engine::model::{Family, Protocol};
 
 use crate::ruleset::{End, Expression, FORWARD, Key, Name, Ruleset, SetKind, Verdict};
 
+/// How deep the kernel jumps (`NFT_JUMP_STACK_SIZE`).
+const JUMPS: usize = 16;
+
 /// The first packet of a connection, as the `forward` hook sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
@@ -64,7 +67,7 @@ pub struct Broken {
 /// When the ruleset is not whole.
 pub fn forward(ruleset: &Ruleset, packet: &Packet) -> Result<Passage, Broken> {
     let passage = Passage { accepted: true, counted: BTreeMap::new(), logged: Vec::new() };
-    let mut walk = Walk { ruleset, packet, passage, steps: 0 };
+    let mut walk = Walk { ruleset, packet, passage, steps: 0, depth: 0 };
     let decided = walk.chain(FORWARD)?;
     walk.passage.accepted = decided != Some(Decided::Drop);
     Ok(walk.passage)
@@ -88,7 +91,9 @@ struct Walk<'a> {
     ruleset: &'a Ruleset,
     packet: &'a Packet,
     passage: Passage,
+    /// How many chains have been entered, and how many of them are to come back to.
     steps: usize,
+    depth: usize,
 }
 
 impl Walk<'_> {
@@ -136,7 +141,15 @@ impl Walk<'_> {
                 Some(Verdict::Drop) => Ok(Next::Decided(Decided::Drop)),
                 Some(Verdict::Return) => Ok(Next::Return),
                 Some(Verdict::Goto(target)) => Ok(Next::Goto(target)),
-                Some(Verdict::Jump(target)) => Ok(self.chain(&target)?.map_or(Next::Rule, Next::Decided)),
+                Some(Verdict::Jump(target)) => {
+                    self.depth += 1;
+                    if self.depth > JUMPS {
+                        return Err(broken(&target, "is jumped to too deep down"));
+                    }
+                    let decided = self.chain(&target)?;
+                    self.depth -= 1;
+                    Ok(decided.map_or(Next::Rule, Next::Decided))
+                }
             };
         }
         Ok(Next::Rule)

@@ -7,6 +7,7 @@
 mod pair;
 mod parse;
 mod resolve;
+mod unknown;
 
 pub(crate) use pair::{Case, cases};
 pub(crate) use parse::{EndName, Kind, PortName, Target, parse_end, parse_target};

@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) to: Party,
     /// Its family, when an address tells.
     pub(crate) family: Option<Family>,
+    /// Whether an end has no address yet, so that the family is only one it may come to have.
+    pub(crate) assumed: bool,
     /// The flow; without a port asked about, its traffic means nothing.
     pub(crate) flow: Flow,
 }
@@ -44,9 +46,10 @@ fn of_pair(resolver: &Resolver<'_>, from: &Party, to: &Party, only: Option<Famil
     let sides = |family| Some((resolver.side(from, family)?, resolver.side(to, family)?));
     let found: Vec<(Family, (Side, Side))> = families.filter_map(|family| Some((family, sides(family)?))).collect();
     let traffic = to.traffic.unwrap_or(Traffic::Portless);
-    let case = |family, (a, b)| {
+    let case = |family, (a, b): (Side, Side)| {
+        let assumed = a.address.is_none() || b.address.is_none();
         let flow = Flow::new(a, b, traffic).ok()?;
-        Some(Case { from: from.clone(), to: to.clone(), family, flow })
+        Some(Case { from: from.clone(), to: to.clone(), family, assumed, flow })
     };
     let complete = found.iter().filter(|(_, (a, b))| a.address.is_some() && b.address.is_some());
     let cases: Vec<Case> = complete.filter_map(|(family, sides)| case(Some(*family), *sides)).collect();

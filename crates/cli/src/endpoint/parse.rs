@@ -87,6 +87,12 @@ pub(crate) fn parse_end(text: &str) -> Result<EndName> {
     if parts.iter().any(|part| part.is_empty()) {
         bail!("`{text}` is no end of a connection: write [NAMESPACE/][KIND/]NAME or an IP address");
     }
+    if let [address, length] = parts.as_slice()
+        && address.parse::<IpAddr>().is_ok()
+        && length.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        bail!("`{text}` is a network, and an end is one address: name one of its addresses");
+    }
     if let Some(bad) = parts.iter().find(|part| part.contains([':', '[', ']', ' '])) {
         bail!("`{bad}` in `{text}` is no name; a port belongs to the end that receives the connection, as NAME:PORT");
     }
@@ -123,6 +129,9 @@ pub(crate) fn parse_target(text: &str) -> Result<Target> {
 }
 
 fn parse_port(text: &str) -> Result<PortName> {
+    if text.is_empty() {
+        bail!("there is no port behind the `:`: write :8080, :8080/udp, :http or :icmp");
+    }
     let (port, protocol) = match text.split_once('/') {
         Some((port, protocol)) => (port, Some(protocol)),
         None => (text, None),

@@ -4,17 +4,19 @@ use std::net::IpAddr;
 
 use anyhow::{Result, bail};
 use palisade_engine::model::{
-    Cluster, Family, LabelSelector, Labels, NodeId, ObjectRef, Operator, Pod, PodId, Service, ServicePort, Side,
-    TargetPort, Traffic, WorkloadKind,
+    Cluster, Endpoint, Family, LabelSelector, Labels, NodeId, ObjectRef, Operator, Pod, PodId, Service, ServicePort,
+    Side, TargetPort, Traffic, WorkloadKind,
 };
 
-use super::{EndName, Kind, PortName, Target};
+use super::{EndName, Kind, PortName, Target, unknown::unknown};
 
 /// One who is meant, and what of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Party {
     /// How answers call it.
     pub(crate) label: String,
+    /// Its address, when that is how it was named.
+    pub(crate) typed: Option<IpAddr>,
     /// Where it is.
     place: Place,
     /// The traffic asked about, when this is the receiving end and a port was given.
@@ -117,12 +119,20 @@ impl Resolver<'_> {
         let service = self.cluster.services().iter().position(|service| service.addresses.contains(&address));
         match service {
             Some(index) => Found::Service(index),
-            None => Found::Parties(vec![Party {
-                label: address.to_string(),
-                place: Place::Address(address),
-                traffic: None,
-            }]),
+            None => Found::Parties(vec![self.at_address(address)]),
         }
+    }
+
+    /// Whoever has an address, called by name when it is a pod or a node.
+    fn at_address(&self, address: IpAddr) -> Party {
+        let owner = match self.cluster.side_of_address(address).endpoint {
+            Endpoint::Pod(pod) => Some(self.cluster.pod(pod).id.to_string()),
+            Endpoint::Node(node) => Some(format!("node/{}", self.cluster.node(node).name)),
+            Endpoint::Outside => None,
+        };
+        let typed = owner.is_some().then_some(address);
+        let label = owner.unwrap_or_else(|| address.to_string());
+        Party { label, typed, place: Place::Address(address), traffic: None }
     }
 
     fn object(&self, namespace: &str, kind: Kind, name: &str) -> Option<Found> {
@@ -131,7 +141,8 @@ impl Resolver<'_> {
             Kind::Pod => self.cluster.find_pod(&id).map(|pod| Found::Parties(vec![self.pod(pod)])),
             Kind::Node => {
                 let node = self.cluster.find_node(name)?;
-                let party = Party { label: format!("node/{name}"), place: Place::Node(node), traffic: None };
+                let party =
+                    Party { label: format!("node/{name}"), typed: None, place: Place::Node(node), traffic: None };
                 Some(Found::Parties(vec![party]))
             }
             Kind::Service => {
@@ -151,7 +162,19 @@ impl Resolver<'_> {
     }
 
     fn pod(&self, pod: PodId) -> Party {
-        Party { label: self.cluster.pod(pod).id.to_string(), place: Place::Pod(pod), traffic: None }
+        Party { label: self.cluster.pod(pod).id.to_string(), typed: None, place: Place::Pod(pod), traffic: None }
+    }
+
+    /// The pod that a party is, by its name or its address.
+    fn pod_of(&self, party: &Party) -> Option<PodId> {
+        match party.place {
+            Place::Pod(pod) => Some(pod),
+            Place::Node(_) => None,
+            Place::Address(address) => match self.cluster.side_of_address(address).endpoint {
+                Endpoint::Pod(pod) => Some(pod),
+                Endpoint::Node(_) | Endpoint::Outside => None,
+            },
+        }
     }
 
     fn service(&self, index: usize) -> Result<&Service> {
@@ -166,8 +189,8 @@ impl Resolver<'_> {
             PortName::Icmp => Ok(vec![Traffic::Portless]),
             PortName::Number(number, protocol) => Ok(vec![Traffic::Port(*protocol, *number)]),
             PortName::Named(name, protocol) => {
-                let Place::Pod(pod) = party.place else {
-                    bail!("{} has no named ports; give the port as a number", party.label)
+                let Some(pod) = self.pod_of(party) else {
+                    bail!("{} is no pod, and only pods name their ports: give `{name}` as a number", party.label)
                 };
                 let ports = self.cluster.pod(pod).ports.iter();
                 let mut found: Vec<Traffic> = ports
@@ -178,7 +201,7 @@ impl Resolver<'_> {
                 found.sort();
                 found.dedup();
                 if found.is_empty() {
-                    bail!("{} has no port named `{name}`", party.label);
+                    bail!("{} has no port named `{port}`; {}", party.label, named_ports(self.cluster.pod(pod)));
                 }
                 Ok(found)
             }
@@ -217,7 +240,8 @@ impl Resolver<'_> {
                 Some(name) => format!("{} {} ({name})", port.protocol, port.port),
                 None => format!("{} {}", port.protocol, port.port),
             });
-            ports.collect::<Vec<_>>().join(", ")
+            let ports = ports.collect::<Vec<_>>();
+            if ports.is_empty() { "no ports".to_owned() } else { ports.join(", ") }
         };
         let found = service.ports.iter().find(|offered| match port {
             None => service.ports.len() == 1,
@@ -264,7 +288,7 @@ impl Resolver<'_> {
             for number in numbers {
                 for address in slice.endpoints.iter().filter(|e| e.ready).flat_map(|e| &e.addresses) {
                     let traffic = Some(Traffic::Port(port.protocol, number));
-                    parties.push(Party { label: address.to_string(), place: Place::Address(*address), traffic });
+                    parties.push(Party { traffic, ..self.at_address(*address) });
                 }
             }
         }
@@ -272,22 +296,7 @@ impl Resolver<'_> {
     }
 
     fn unknown(&self, end: &EndName) -> anyhow::Error {
-        let name = match end {
-            EndName::One(name) | EndName::Two(_, name) | EndName::Three(_, _, name) => name.as_str(),
-            EndName::Address(_) => "",
-        };
-        let pods = self.cluster.pods().filter(|(_, pod)| *pod.id.name == *name).map(|(_, pod)| pod.id.to_string());
-        let workloads = self.cluster.workloads().iter().filter(|workload| *workload.id.name == *name);
-        let workloads = workloads.map(|w| format!("{}/{}/{}", w.id.namespace, w.kind, w.id.name));
-        let services = self.cluster.services().iter().filter(|service| *service.id.name == *name);
-        let services = services.map(|s| format!("{}/svc/{}", s.id.namespace, s.id.name));
-        let mut near: Vec<String> = pods.chain(workloads).chain(services).take(4).collect();
-        near.sort();
-        let hint = match near.as_slice() {
-            [] => "; names without a namespace are looked for in the one of -n".to_owned(),
-            near => format!("; did you mean {}?", near.join(" or ")),
-        };
-        anyhow::anyhow!("there is no live `{end}` in the input{hint}")
+        unknown(self.cluster, end, self.namespace)
     }
 }
 
@@ -295,6 +304,16 @@ fn belongs(pod: &Pod, kind: WorkloadKind, name: &str) -> bool {
     let top = pod.workload.as_ref().is_some_and(|(k, n)| *k == kind && **n == *name);
     let direct = pod.owner.as_ref().is_some_and(|owner| *owner.kind == *kind.kind() && *owner.name == *name);
     top || direct
+}
+
+/// `it names http (TCP 8080)`
+fn named_ports(pod: &Pod) -> String {
+    let named = pod
+        .ports
+        .iter()
+        .filter_map(|port| port.name.as_ref().map(|name| format!("{name} ({} {})", port.protocol, port.port)));
+    let named: Vec<String> = named.collect();
+    if named.is_empty() { "it names none of its ports".to_owned() } else { format!("it names {}", named.join(", ")) }
 }
 
 /// A Service's selector has only equalities.

@@ -1,27 +1,29 @@
 //! `palisade explain`: one connection, its verdict, and the lines that made it.
 
+mod nearest;
 mod report;
 mod text;
+mod traffic;
 mod words;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
-use palisade_engine::{PolicyProgram, verdict::Outcome};
+use anyhow::Result;
+use palisade_engine::{PolicyProgram, model::Family, verdict::Outcome};
 
 use self::{
-    report::{Report, Reporter, verdict_word},
+    report::{Report, Reporter},
     text::Printer,
 };
 use crate::{
     args::{Explain, Format},
     endpoint::{Case, Resolver, ServiceHop, cases, parse_end, parse_target},
-    input,
-    screen::{self, MIXED, styled},
+    input, screen,
 };
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &Explain) -> Result<ExitCode> {
+    input::once_from_stdin(&arguments.input, None)?;
     let from = parse_end(&arguments.from)?;
     let target = parse_target(&arguments.to)?;
     let read = input::cluster(&arguments.input)?;
@@ -33,63 +35,60 @@ pub(crate) fn run(arguments: &Explain) -> Result<ExitCode> {
 
     let program = PolicyProgram::compile(cluster);
     let reporter = Reporter { cluster, program: &program };
-    let reports = distinct(&reporter, &cases, service.as_ref());
+    let reports = distinct(&reporter, &cases, service.as_ref(), arguments.family.map(Into::into));
     let answer = Answer::of(&reports);
     match arguments.output {
-        Format::Json => {
-            let json = serde_json::json!({
-                "verdict": answer.word(),
-                "connections": reports,
-            });
-            println!("{}", serde_json::to_string_pretty(&json).context("cannot write JSON")?);
-        }
+        Format::Json => screen::out_json(&serde_json::json!({ "verdict": answer.word, "connections": reports }))?,
         Format::Text => {
             let printer = Printer { excerpts: &read.excerpts, sources: cluster.sources(), width: screen::width() };
-            match (&answer, reports.as_slice()) {
-                (Answer::One(_), [first, ..]) => text::show(&printer.print(first)),
-                _ => text::show(&mixed(&printer, arguments, &reports)),
-            }
+            let text = match reports.as_slice() {
+                [only] => printer.print(only),
+                several => {
+                    let asked = format!("{} -> {}", arguments.from, arguments.to);
+                    text::several(&printer, answer.word, &asked, several)
+                }
+            };
+            screen::out(&text)?;
         }
     }
-    Ok(answer.exit_code())
+    Ok(ExitCode::from(answer.exit_code))
 }
 
-/// What several connections come to.
-enum Answer {
-    One(Outcome),
-    Mixed,
+/// What one or several connections come to.
+struct Answer {
+    word: &'static str,
+    exit_code: u8,
 }
 
 impl Answer {
     fn of(reports: &[Report]) -> Self {
-        match reports {
-            [first, rest @ ..]
-                if rest.iter().all(|report| report.verdict == first.verdict && report.traffic == first.traffic) =>
-            {
-                Self::One(first.outcome)
-            }
-            _ => Self::Mixed,
+        if let [first, rest @ ..] = reports
+            && rest.iter().all(|other| other.verdict == first.verdict)
+        {
+            let exit_code = match first.outcome {
+                Outcome::Allow => 0,
+                Outcome::Deny => 1,
+                Outcome::Undetermined => 2,
+            };
+            return Self { word: first.verdict, exit_code };
         }
-    }
-
-    fn word(&self) -> &'static str {
-        match self {
-            Self::One(outcome) => verdict_word(*outcome),
-            Self::Mixed => "MIXED",
+        // A family that an end may never have denies nothing for certain.
+        let certain = |report: &&Report| !report.family_is_assumed || !report.family_tells;
+        if reports.iter().filter(certain).any(|report| report.outcome == Outcome::Deny) {
+            Self { word: "MIXED", exit_code: 1 }
+        } else {
+            Self { word: "UNKNOWN", exit_code: 2 }
         }
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::One(Outcome::Allow) => 0,
-            Self::One(Outcome::Deny) | Self::Mixed => 1,
-            Self::One(Outcome::Undetermined) => 2,
-        })
     }
 }
 
 /// One report a pair of ends where the families agree, one a family where they do not.
-fn distinct(reporter: &Reporter<'_>, cases: &[Case], service: Option<&ServiceHop>) -> Vec<Report> {
+fn distinct(
+    reporter: &Reporter<'_>,
+    cases: &[Case],
+    service: Option<&ServiceHop>,
+    only: Option<Family>,
+) -> Vec<Report> {
     let mut reports: Vec<Report> = Vec::new();
     for case in cases {
         let report = match case.to.traffic {
@@ -103,19 +102,23 @@ fn distinct(reporter: &Reporter<'_>, cases: &[Case], service: Option<&ServiceHop
                 && other.verdict == report.verdict
         });
         match same {
-            Some(other) => other.family = None,
+            Some(other) => {
+                other.family = None;
+                (other.from_address, other.to_address) = (None, None);
+            }
             None => reports.push(report),
         }
+    }
+    let pairs: Vec<(String, String, String)> = reports.iter().map(pair).collect();
+    for report in &mut reports {
+        let own = pair(report);
+        report.family_tells = only.is_some() || pairs.iter().filter(|pair| **pair == own).count() > 1;
     }
     reports
 }
 
-fn mixed(printer: &Printer<'_>, arguments: &Explain, reports: &[Report]) -> String {
-    let mut text = format!("{}  {} -> {}\n\n", styled(MIXED, "MIXED"), arguments.from, arguments.to);
-    text.push_str(&text::summary(printer, reports));
-    if let Some(denied) = reports.iter().find(|report| report.outcome != Outcome::Allow) {
-        text.push_str("\nThe first that is not allowed:\n\n");
-        text.push_str(&printer.print(denied));
-    }
-    text
+/// What is told apart without the family. What a question without a port comes to is no part of it.
+fn pair(report: &Report) -> (String, String, String) {
+    let asked = if report.without_port { String::new() } else { report.traffic.clone() };
+    (report.from.clone(), report.to.clone(), asked)
 }

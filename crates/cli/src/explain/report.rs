@@ -1,16 +1,18 @@
 //! What is said of one connection, as data: the text and the JSON are made from it.
 
+use std::net::IpAddr;
+
 use palisade_engine::{
     PolicyProgram,
     compile::RuleId,
-    explain::{HalfExplanation, PeerAnswer, PeerMiss, PortAnswer, PortMiss, RuleMiss},
-    model::{Cluster, Direction, Peer, PodId, PolicyId, Span, Traffic},
+    explain::{Explanation, HalfExplanation, PeerAnswer, PortAnswer, RuleMiss},
+    model::{Cluster, Direction, Endpoint, Family, PodId, PolicyId, Span},
     verdict::{Exemption, Half, Matched, Outcome, Verdict},
 };
 use serde::Serialize;
 
 use super::words::Words;
-use crate::endpoint::{Case, ServiceHop};
+use crate::endpoint::{Case, Party, ServiceHop};
 
 /// One connection, explained.
 #[derive(Debug, Serialize)]
@@ -18,20 +20,45 @@ use crate::endpoint::{Case, ServiceHop};
 pub(crate) struct Report {
     pub(crate) verdict: &'static str,
     pub(crate) from: String,
+    /// The address of `from`, in the one family that this is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) from_address: Option<IpAddr>,
     pub(crate) to: String,
+    /// Likewise of `to`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) to_address: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) service: Option<ServiceReport>,
     pub(crate) traffic: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) family: Option<String>,
+    /// The one family that this is about, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub(crate) family: Option<Family>,
+    /// Whether an end has no address yet, so that the family is only one it may come to have.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) family_is_assumed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) exempt: Option<&'static str>,
+    /// What the halves do not say by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) halves: Vec<HalfReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) to_allow: Vec<String>,
     #[serde(skip)]
     pub(crate) outcome: Outcome,
+    /// How a person reads the ends: with the address where that is how one was named.
+    #[serde(skip)]
+    pub(crate) shown: (String, String),
+    /// Whether the receiver is a pod.
+    #[serde(skip)]
+    pub(crate) to_pod: bool,
+    /// Whether no port was asked about, so that `traffic` is part of the answer.
+    #[serde(skip)]
+    pub(crate) without_port: bool,
+    /// Whether the family tells this one from another.
+    #[serde(skip)]
+    pub(crate) family_tells: bool,
 }
 
 /// The Service that was asked for.
@@ -50,6 +77,9 @@ pub(crate) struct HalfReport {
     pub(crate) direction: String,
     pub(crate) subject: String,
     pub(crate) state: State,
+    /// Why no policy selects this end, when none can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) not_a_pod: Option<&'static str>,
     /// The policies that isolate the subject.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) isolated_by: Vec<PolicyPlace>,
@@ -74,6 +104,7 @@ pub(crate) enum State {
 #[derive(Debug, Serialize)]
 pub(crate) struct PolicyPlace {
     pub(crate) policy: String,
+    pub(crate) namespace: String,
     #[serde(flatten)]
     pub(crate) place: Option<Place>,
 }
@@ -82,14 +113,30 @@ pub(crate) struct PolicyPlace {
 #[derive(Debug, Serialize)]
 pub(crate) struct RuleReport {
     pub(crate) policy: String,
+    pub(crate) namespace: String,
     /// `egress[0]`
     pub(crate) rule: String,
     #[serde(flatten)]
     pub(crate) place: Option<Place>,
     pub(crate) says: String,
+    /// What missed, where something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) missed: Option<Missed>,
+    /// What it allows to this receiver, where no port was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) allows: Option<String>,
     /// The field that decided, and what there is to say of it.
     #[serde(skip)]
     pub(crate) culprit: Option<(Span, Span, String)>,
+}
+
+/// What of a rule did not match.
+#[derive(Debug, Serialize)]
+pub(crate) struct Missed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<String>,
 }
 
 /// Where something was written.
@@ -112,79 +159,58 @@ impl Reporter<'_> {
         let explanation = self.program.explain(self.cluster, &case.flow);
         let words = self.words(case);
         let halves: Vec<&HalfExplanation> = explanation.egress.iter().chain(&explanation.ingress).collect();
+        let denied = halves.iter().filter(|half| half.half.outcome() == Outcome::Deny);
+        Report {
+            to_allow: denied.map(|half| self.remedy(half, &words)).collect(),
+            halves: halves.iter().map(|half| self.half(half, &words)).collect(),
+            ..self.bare(case, service, &explanation)
+        }
+    }
+
+    /// A report without its halves.
+    pub(super) fn bare(&self, case: &Case, service: Option<&ServiceHop>, explanation: &Explanation) -> Report {
         let exempt = match &explanation.verdict {
             Verdict::Exempt(Exemption::Itself) => Some("a pod always reaches itself: no policy applies"),
             Verdict::Exempt(Exemption::OwnNode) => {
                 Some("a pod and the node it runs on always reach each other: no policy applies")
             }
-            Verdict::Exempt(Exemption::NoPod) => Some("neither end is a pod of this cluster: no policy applies"),
+            Verdict::Exempt(Exemption::NoPod) => {
+                Some("neither end is a pod with a network of its own: no policy applies")
+            }
             Verdict::Judged { .. } => None,
         };
         let outcome = explanation.verdict.outcome();
+        let shown = |party: &Party| match party.typed {
+            Some(address) => format!("{} ({address})", party.label),
+            None => party.label.clone(),
+        };
         Report {
             verdict: verdict_word(outcome),
             from: case.from.label.clone(),
+            from_address: case.flow.from().address,
             to: case.to.label.clone(),
+            to_address: case.flow.to().address,
             service: service.map(|hop| ServiceReport { name: hop.service.clone(), traffic: hop.traffic.to_string() }),
             traffic: case.flow.traffic().to_string(),
-            family: case.family.map(|family| family.to_string()),
+            family: case.family,
+            family_is_assumed: case.assumed,
             exempt,
-            to_allow: halves
-                .iter()
-                .filter(|half| half.half.outcome() == Outcome::Deny)
-                .map(|half| self.remedy(half, &words))
-                .collect(),
-            halves: halves.into_iter().map(|half| self.half(half, &words)).collect(),
+            note: None,
+            halves: Vec::new(),
+            to_allow: Vec::new(),
             outcome,
+            shown: (shown(&case.from), shown(&case.to)),
+            to_pod: matches!(case.flow.to().endpoint, Endpoint::Pod(_)) || case.to.pod().is_some(),
+            without_port: case.to.traffic.is_none(),
+            family_tells: false,
         }
     }
 
-    /// What may pass without asking for a port: both halves with the rules whose peers match.
-    pub(crate) fn traffic_report(&self, case: &Case, service: Option<&ServiceHop>) -> Report {
-        let verdict = self.program.traffic(self.cluster, &case.flow);
-        let mut report = self.report(case, service);
-        let words = self.words(case);
-        report.outcome = match (verdict.allowed.is_all(), verdict.undetermined.is_empty()) {
-            (true, _) => Outcome::Allow,
-            (false, true) => Outcome::Deny,
-            (false, false) => Outcome::Undetermined,
-        };
-        report.verdict = match report.outcome {
-            Outcome::Deny if !verdict.allowed.is_empty() => "MIXED",
-            outcome => verdict_word(outcome),
-        };
-        report.traffic = match report.verdict {
-            "MIXED" => format!("only {}", verdict.allowed),
-            "UNKNOWN" => format!("at least {}", verdict.allowed),
-            _ => "everything".to_owned(),
-        };
-        report.to_allow.clear();
-        let directions = [Direction::Egress, Direction::Ingress];
-        for (half, direction) in report.halves.iter_mut().zip(directions) {
-            if half.isolated_by.is_empty() {
-                continue;
-            }
-            let rules = self.program.contributions(&case.flow, direction);
-            half.rules = rules
-                .iter()
-                .map(|(rule, traffic)| self.rule(*rule, &words, format!("allows {traffic}"), None))
-                .collect();
-            half.state = if half.rules.is_empty() { State::Denied } else { State::Allowed };
-        }
-        report
+    pub(super) fn words<'c>(&'c self, case: &'c Case) -> Words<'c> {
+        Words { cluster: self.cluster, program: self.program, case }
     }
 
-    fn words<'c>(&'c self, case: &'c Case) -> Words<'c> {
-        Words {
-            cluster: self.cluster,
-            program: self.program,
-            flow: &case.flow,
-            from: &case.from.label,
-            to: &case.to.label,
-        }
-    }
-
-    fn half(&self, half: &HalfExplanation, words: &Words<'_>) -> HalfReport {
+    pub(super) fn half(&self, half: &HalfExplanation, words: &Words<'_>) -> HalfReport {
         let state = match half.half {
             Half::NotASubject => State::NotAPod,
             Half::NotIsolated => State::NotIsolated,
@@ -209,6 +235,7 @@ impl Reporter<'_> {
             direction: half.direction.to_string(),
             subject: words.subject(half.direction).to_owned(),
             state,
+            not_a_pod: (state == State::NotAPod).then(|| words.not_a_pod(half.direction)),
             isolated_by: half.isolated_by.iter().map(|policy| self.policy(*policy)).collect(),
             does_not_affect: does_not_affect.into_iter().map(|policy| self.policy(policy)).collect(),
             rules,
@@ -224,83 +251,57 @@ impl Reporter<'_> {
 
     fn decisive(&self, matched: &Matched, words: &Words<'_>, lead: &str) -> RuleReport {
         let says = format!("{lead}{}", words.matched(matched));
-        self.rule(matched.rule, words, says, None)
+        self.rule(matched.rule, says)
     }
 
     fn missed(&self, miss: &RuleMiss, words: &Words<'_>) -> RuleReport {
-        self.rule(miss.rule, words, words.miss(miss), self.culprit(miss, words))
+        let peer = matches!(miss.peers, PeerAnswer::Missed(_)).then(|| words.peers_say(miss));
+        let port = matches!(miss.ports, PortAnswer::Missed(_)).then(|| words.ports_say(miss));
+        let missed = Some(Missed { peer, port });
+        let report = RuleReport { missed, ..self.rule(miss.rule, words.miss(miss)) };
+        self.pointed(report, miss.rule, self.culprit(miss, words))
     }
 
-    fn rule(&self, id: RuleId, _words: &Words<'_>, says: String, culprit: Option<(Span, String)>) -> RuleReport {
+    /// With the field that is to be shown.
+    pub(super) fn pointed(&self, report: RuleReport, id: RuleId, culprit: Option<(Span, String)>) -> RuleReport {
+        let origin = self.program.rule(id).origin;
+        let at = self.cluster.policy(origin.policy).rules(origin.direction).get(origin.index).and_then(|rule| rule.at);
+        RuleReport { culprit: at.zip(culprit).map(|(rule, (field, label))| (rule, field, label)), ..report }
+    }
+
+    pub(super) fn rule(&self, id: RuleId, says: String) -> RuleReport {
         let origin = self.program.rule(id).origin;
         let policy = self.cluster.policy(origin.policy);
         let at = policy.rules(origin.direction).get(origin.index).and_then(|rule| rule.at);
         RuleReport {
             policy: policy.id.name.to_string(),
+            namespace: policy.id.namespace.to_string(),
             rule: format!("{}[{}]", origin.direction, origin.index),
             place: at.map(|span| self.place(span)),
             says,
-            culprit: at.zip(culprit).map(|(rule, (field, label))| (rule, field, label)),
+            missed: None,
+            allows: None,
+            culprit: None,
         }
-    }
-
-    /// The field that a rule missed by, when a person wrote it: a peer's condition, else a port.
-    fn culprit(&self, miss: &RuleMiss, words: &Words<'_>) -> Option<(Span, String)> {
-        let origin = self.program.rule(miss.rule).origin;
-        let rule = self.cluster.policy(origin.policy).rules(origin.direction).get(origin.index)?;
-        if let PeerAnswer::Missed(misses) = &miss.peers {
-            let (peer, why) = rule.peers.iter().zip(misses).max_by_key(|(_, why)| !matches!(why, PeerMiss::NotAPod))?;
-            return Some((peer_field(peer, why)?, words.other_is(origin.direction, peer, why)));
-        }
-        if let PortAnswer::Missed(misses) = &miss.ports {
-            let near = misses.iter().position(|why| !matches!(why, PortMiss::OtherProtocol | PortMiss::Portless));
-            let port = rule.ports.get(near.unwrap_or(0))?;
-            return Some((port.at?, format!("the connection is {}", words.flow.traffic())));
-        }
-        None
-    }
-
-    fn remedy(&self, half: &HalfExplanation, words: &Words<'_>) -> String {
-        let nearest = half.misses.first().map(|miss| self.program.rule(miss.rule).origin.policy);
-        let policy = nearest.or(half.isolated_by.first().copied()).map(|id| self.cluster.policy(id));
-        let (word, other) = match half.direction {
-            Direction::Egress => ("to", words.flow.to()),
-            Direction::Ingress => ("from", words.flow.from()),
-        };
-        let keys = self.keys_asked(half);
-        let peer = words.peer_text(other, &keys, policy.map(|policy| &*policy.id.namespace));
-        let traffic = match words.flow.traffic() {
-            Traffic::Portless => "all traffic".to_owned(),
-            traffic => traffic.to_string(),
-        };
-        match policy {
-            Some(policy) => format!("{} {traffic} {word} {peer} in {}", half.direction, policy.id.name),
-            None => format!("{} {traffic} {word} {peer}", half.direction),
-        }
-    }
-
-    /// The label keys by which the policies at hand select peers.
-    fn keys_asked(&self, half: &HalfExplanation) -> Vec<String> {
-        let rules = half.misses.iter().filter_map(|miss| {
-            let origin = self.program.rule(miss.rule).origin;
-            self.cluster.policy(origin.policy).rules(origin.direction).get(origin.index)
-        });
-        let selectors = rules.flat_map(|rule| &rule.peers).filter_map(|peer| match peer {
-            Peer::Pods { pods, .. } => Some(pods),
-            Peer::IpBlock(_) => None,
-        });
-        selectors.flat_map(|selector| selector.requirements.iter().map(|r| r.key.to_string())).collect()
     }
 
     fn policy(&self, id: PolicyId) -> PolicyPlace {
         let policy = self.cluster.policy(id);
-        PolicyPlace { policy: policy.id.name.to_string(), place: policy.at.map(|span| self.place(span)) }
+        PolicyPlace {
+            policy: policy.id.name.to_string(),
+            namespace: policy.id.namespace.to_string(),
+            place: policy.at.map(|span| self.place(span)),
+        }
     }
 
     fn place(&self, span: Span) -> Place {
         let file = self.cluster.sources().name(span.file).to_owned();
         Place { file, line: span.start.line, column: span.start.column }
     }
+}
+
+fn as_text<S: serde::Serializer>(family: &Option<Family>, serializer: S) -> Result<S::Ok, S::Error> {
+    family.map(|family| family.to_string()).serialize(serializer)
 }
 
 /// The word for an answer.
@@ -316,18 +317,5 @@ fn opposite(direction: Direction) -> Direction {
     match direction {
         Direction::Ingress => Direction::Egress,
         Direction::Egress => Direction::Ingress,
-    }
-}
-
-fn peer_field(peer: &Peer, why: &PeerMiss) -> Option<Span> {
-    use palisade_engine::model::NamespaceScope;
-    match (peer, why) {
-        (Peer::Pods { pods, .. }, PeerMiss::Pod(index)) => pods.requirements.get(*index)?.at,
-        (Peer::Pods { namespaces: NamespaceScope::Matching(selector), .. }, PeerMiss::Namespace(index)) => {
-            selector.requirements.get(*index)?.at
-        }
-        (Peer::IpBlock(block), PeerMiss::Excepted(index)) => block.except_at.get(*index).copied(),
-        (Peer::IpBlock(block), _) => block.cidr_at.or(block.at),
-        (Peer::Pods { pods, at, .. }, _) => pods.at.or(*at),
     }
 }

@@ -1,18 +1,19 @@
 //! A report as a person reads it.
 
+use anstyle::Style;
 use palisade_engine::{model::Sources, verdict::Outcome};
 
-use super::{
-    report::{HalfReport, PolicyPlace, Report, RuleReport, State},
-    words::shortened,
-};
+use super::report::{HalfReport, PolicyPlace, Report, RuleReport, State};
 use crate::{
     input::Excerpts,
-    screen::{self, BAD, GOOD, MIXED, hanging, styled},
+    screen::{BAD, GOOD, MIXED, clipped, hanging, shortened, styled},
 };
 
 /// How many rules of one half are shown.
 const RULES_SHOWN: usize = 6;
+
+/// How many of several answers are shown.
+const REPORTS_SHOWN: usize = 20;
 
 /// Prints reports, with excerpts of the files they point into.
 pub(crate) struct Printer<'a> {
@@ -24,7 +25,7 @@ pub(crate) struct Printer<'a> {
 impl Printer<'_> {
     /// The whole report.
     pub(crate) fn print(&self, report: &Report) -> String {
-        let mut text = self.headline(report);
+        let mut text = self.headline(report, 0);
         text.push('\n');
         if let Some(exempt) = report.exempt {
             text.push_str(&format!("\n{}\n", hanging("", exempt, 0, self.width)));
@@ -41,26 +42,41 @@ impl Printer<'_> {
                 text.push_str(&self.remedy(report));
             }
         }
+        if let Some(note) = report.note {
+            text.push_str(&format!("\n{}\n", hanging("", note, 0, self.width)));
+        }
         text
     }
 
     /// `DENIED  prod/frontend -> prod/database  TCP 5432`
-    pub(crate) fn headline(&self, report: &Report) -> String {
+    ///
+    /// The verdict takes at least `least` columns.
+    fn headline(&self, report: &Report, least: usize) -> String {
         let style = match (report.verdict, report.outcome) {
             ("MIXED", _) | (_, Outcome::Undetermined) => MIXED,
             (_, Outcome::Allow) => GOOD,
             (_, Outcome::Deny) => BAD,
         };
-        let connection = match &report.service {
-            None => format!("{} -> {}  {}", report.from, report.to, report.traffic),
-            Some(service) => format!(
-                "{} -> {}  {}  (the pod {}, {})",
-                report.from, service.name, service.traffic, report.to, report.traffic
-            ),
+        let (from, to) = &report.shown;
+        let mut connection = match &report.service {
+            None => format!("{from} -> {to}  {}", report.traffic),
+            Some(service) => {
+                let kind = if report.to_pod { "the pod " } else { "" };
+                format!("{from} -> {}  {}  ({kind}{to}, {})", service.name, service.traffic, report.traffic)
+            }
         };
-        let line = hanging(&" ".repeat(report.verdict.len() + 2), &connection, report.verdict.len() + 2, self.width);
-        let rest = line.get(report.verdict.len()..).unwrap_or_default().to_owned();
-        format!("{}{rest}", styled(style, report.verdict))
+        if let Some(family) = report.family.filter(|_| report.family_tells) {
+            connection.push_str(&format!("  over {family}"));
+        }
+        self.verdict(style, report.verdict, least, &connection)
+    }
+
+    /// A line that begins with a verdict.
+    fn verdict(&self, style: Style, word: &str, least: usize, rest: &str) -> String {
+        let indent = word.len().max(least) + 2;
+        let line = hanging(&" ".repeat(indent), rest, indent, self.width);
+        let rest = line.get(word.len()..).unwrap_or_default();
+        format!("{}{rest}", styled(style, word))
     }
 
     fn half(&self, half: &HalfReport) -> String {
@@ -69,7 +85,7 @@ impl Printer<'_> {
             shortened(&places.iter().map(|place| place.policy.clone()).collect::<Vec<_>>(), ", ", 4)
         };
         let said = match half.state {
-            State::NotAPod => "not a pod with a network of its own, so no policy selects it".to_owned(),
+            State::NotAPod => half.not_a_pod.unwrap_or("no policy selects it").to_owned(),
             State::NotIsolated if half.does_not_affect.is_empty() => "no policy isolates it".to_owned(),
             State::NotIsolated => {
                 let verb = if half.does_not_affect.len() == 1 { "does" } else { "do" };
@@ -98,9 +114,12 @@ impl Printer<'_> {
         let mut text = String::new();
         for (rule, place) in shown.iter().zip(&places) {
             let lead = format!("  {place:place_width$}  {:policy_width$}  {:rule_width$}  ", rule.policy, rule.rule);
-            let narrow = lead.len() + 24 > self.width;
+            let narrow = lead.chars().count() + 24 > self.width;
             if narrow {
-                text.push_str(lead.trim_end());
+                // The policy's whole name is in the line above.
+                let rest = place.chars().count() + rule.rule.len() + 6;
+                let policy = clipped(&rule.policy, self.width.saturating_sub(rest).max(12));
+                text.push_str(&hanging("  ", &format!("{place}  {policy}  {}", rule.rule), 2, self.width));
                 text.push('\n');
                 text.push_str(&hanging("      ", &rule.says, 6, self.width));
             } else {
@@ -138,21 +157,35 @@ impl Printer<'_> {
     }
 }
 
-/// Prints to standard output, with colours where they are wanted.
-pub(crate) fn show(text: &str) {
-    anstream::print!("{text}");
-}
-
-/// A line for each of several answers that do not agree.
-pub(crate) fn summary(printer: &Printer<'_>, reports: &[Report]) -> String {
-    let mut text = String::new();
-    for report in reports {
-        text.push_str("  ");
-        text.push_str(&printer.headline(report));
-        if let Some(family) = &report.family {
-            text.push_str(&screen::styled(screen::FAINT, &format!("  {family}")));
-        }
-        text.push('\n');
+/// Several answers: what they come to, a line for each, and the one to look at.
+pub(crate) fn several(printer: &Printer<'_>, word: &str, asked: &str, reports: &[Report]) -> String {
+    let style = match word {
+        "ALLOWED" => GOOD,
+        "DENIED" => BAD,
+        _ => MIXED,
+    };
+    let mut text = printer.verdict(style, word, 0, asked);
+    text.push_str("\n\n");
+    let mut listed: Vec<&Report> = reports.iter().collect();
+    if listed.len() > REPORTS_SHOWN {
+        // What is not allowed must not be among those left out.
+        listed.sort_by_key(|report| report.outcome == Outcome::Allow);
+    }
+    let widest = reports.iter().map(|report| report.verdict.len()).max().unwrap_or(0);
+    let narrower = Printer { width: printer.width.saturating_sub(2), ..*printer };
+    for report in listed.iter().take(REPORTS_SHOWN) {
+        text.push_str(&narrower.headline(report, widest).lines().map(|line| format!("  {line}\n")).collect::<String>());
+    }
+    if let Some(rest) = listed.get(REPORTS_SHOWN..).filter(|rest| !rest.is_empty()) {
+        text.push_str(&format!("  and {} more (-o json has them all)\n", rest.len()));
+    }
+    let (lead, told) = match reports.iter().find(|report| report.outcome != Outcome::Allow) {
+        Some(other) if word == "MIXED" => ("The first that is not allowed:", Some(other)),
+        Some(other) if word == "UNKNOWN" => ("The first that is not certain:", Some(other)),
+        _ => ("The first of them:", reports.first()),
+    };
+    if let Some(report) = told {
+        text.push_str(&format!("\n{lead}\n\n{}", printer.print(report)));
     }
     text
 }

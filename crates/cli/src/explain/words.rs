@@ -5,10 +5,16 @@ use palisade_engine::{
     compile::RuleId,
     explain::{PeerAnswer, PeerMiss, PortAnswer, PortMiss, RuleMiss},
     model::{
-        Cluster, Direction, Endpoint, Flow, IpBlock, NamespaceScope, Operator, Peer, PolicyPort, PolicyRule,
-        Requirement, Side, Traffic,
+        Cluster, Direction, Endpoint, IpBlock, NamespaceScope, Operator, Peer, PolicyPort, PolicyRule, Requirement,
+        Side, Traffic,
     },
     verdict::Matched,
+};
+
+use super::traffic::preposition;
+use crate::{
+    endpoint::{Case, Party},
+    screen::shortened,
 };
 
 /// The labels by which people know a pod, the best first.
@@ -18,27 +24,35 @@ const TELLING_KEYS: [&str; 4] = ["app", "app.kubernetes.io/name", "k8s-app", "na
 pub(crate) struct Words<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) program: &'a PolicyProgram,
-    pub(crate) flow: &'a Flow,
-    pub(crate) from: &'a str,
-    pub(crate) to: &'a str,
+    pub(crate) case: &'a Case,
 }
 
 impl Words<'_> {
     /// The end that is judged in a direction.
     pub(crate) fn subject(&self, direction: Direction) -> &str {
         match direction {
-            Direction::Egress => self.from,
-            Direction::Ingress => self.to,
+            Direction::Egress => &self.case.from.label,
+            Direction::Ingress => &self.case.to.label,
+        }
+    }
+
+    /// Why the end that would be judged is not.
+    pub(crate) fn not_a_pod(&self, direction: Direction) -> &'static str {
+        let (side, party) = match direction {
+            Direction::Egress => (self.case.flow.from(), &self.case.from),
+            Direction::Ingress => (self.case.flow.to(), &self.case.to),
+        };
+        match (side.endpoint, party.pod()) {
+            (Endpoint::Node(_), Some(_)) => "it has its node's network (hostNetwork), so no policy selects it",
+            (Endpoint::Node(_), None) => "a node, so no policy selects it",
+            _ => "not a pod of this cluster, so no policy selects it",
         }
     }
 
     /// `from 0.0.0.0/0, TCP 80`
     pub(crate) fn matched(&self, matched: &Matched) -> String {
         let Some((direction, rule)) = self.written(matched.rule) else { return String::new() };
-        let word = match direction {
-            Direction::Ingress => "from",
-            Direction::Egress => "to",
-        };
+        let word = preposition(direction);
         let peer = matched.peer.and_then(|index| rule.peers.get(index));
         let peer = peer.map_or_else(|| "anyone".to_owned(), |peer| self.peer(peer));
         let port = matched.port.and_then(|index| rule.ports.get(index));
@@ -46,11 +60,31 @@ impl Words<'_> {
         format!("{word} {peer}, {port}")
     }
 
+    /// `from 10.0.0.0/8, TCP 80 or 443`: one peer, and all ports of its rule.
+    pub(crate) fn rule_text(&self, rule: RuleId, peer: usize) -> String {
+        let Some((direction, rule)) = self.written(rule) else { return String::new() };
+        let peer = rule.peers.get(peer).map_or_else(|| "anyone".to_owned(), |peer| self.peer(peer));
+        let ports: Vec<String> = rule.ports.iter().map(PolicyPort::to_string).collect();
+        let ports = if ports.is_empty() { "all traffic".to_owned() } else { shortened(&ports, " or ", 4) };
+        format!("{} {peer}, {ports}", preposition(direction))
+    }
+
     /// `port 5432 matches; peer app=frontend is not app=backend`
     pub(crate) fn miss(&self, miss: &RuleMiss) -> String {
+        let (peers, ports) = (self.peers_say(miss), self.ports_say(miss));
+        if matches!(miss.peers, PeerAnswer::Missed(_)) && !matches!(miss.ports, PortAnswer::Missed(_)) {
+            format!("{ports}; {peers}")
+        } else {
+            format!("{peers}; {ports}")
+        }
+    }
+
+    /// `peer app=frontend is not app=backend`
+    pub(crate) fn peers_say(&self, miss: &RuleMiss) -> String {
         let Some((direction, rule)) = self.written(miss.rule) else { return String::new() };
-        let peers = match &miss.peers {
-            PeerAnswer::Anyone | PeerAnswer::Matched(_) => "peer matches".to_owned(),
+        match &miss.peers {
+            PeerAnswer::Anyone => "it takes anyone".to_owned(),
+            PeerAnswer::Matched(_) => "peer matches".to_owned(),
             PeerAnswer::AddressUnknown(_) => "the peer's address is not known".to_owned(),
             PeerAnswer::Missed(misses) => {
                 let mut texts: Vec<String> =
@@ -58,16 +92,16 @@ impl Words<'_> {
                 texts.dedup();
                 shortened(&texts, " and ", 3)
             }
-        };
-        let ports = match &miss.ports {
+        }
+    }
+
+    /// `port 5432 is not 8080`
+    pub(crate) fn ports_say(&self, miss: &RuleMiss) -> String {
+        let Some((_, rule)) = self.written(miss.rule) else { return String::new() };
+        match &miss.ports {
             PortAnswer::All => "all traffic matches".to_owned(),
             PortAnswer::Matched(_) => format!("{} matches", self.port_text()),
             PortAnswer::Missed(misses) => self.port_misses(&rule.ports, misses),
-        };
-        if matches!(miss.peers, PeerAnswer::Missed(_)) && !matches!(miss.ports, PortAnswer::Missed(_)) {
-            format!("{ports}; {peers}")
-        } else {
-            format!("{peers}; {ports}")
         }
     }
 
@@ -88,8 +122,12 @@ impl Words<'_> {
                     None => String::new(),
                 }
             }
-            (Peer::Pods { .. }, _) => format!("{name} is not a pod"),
-            (Peer::IpBlock(_), _) => match self.other(direction).address {
+            (Peer::Pods { .. }, _) => self.not_selectable(direction),
+            (Peer::IpBlock(_), why) => match self.other(direction).address {
+                Some(address) if address.to_string() == name => match why {
+                    PeerMiss::Excepted(_) => format!("{name} is in it"),
+                    _ => format!("{name} is not in it"),
+                },
                 Some(address) => format!("{name} has {address}"),
                 None => String::new(),
             },
@@ -105,7 +143,7 @@ impl Words<'_> {
         let asked = keys.iter().map(String::as_str).chain(TELLING_KEYS);
         let label = asked.filter_map(|key| pod.labels.get(key).map(|value| format!("{key}={value}"))).next();
         let label = label.or_else(|| pod.labels.iter().next().map(|(key, value)| format!("{key}={value}")));
-        let label = label.unwrap_or_else(|| format!("the pods of namespace {}", pod.id.namespace));
+        let Some(label) = label else { return format!("the pods of namespace {}", pod.id.namespace) };
         if own.is_none_or(|own| *own == *pod.id.namespace) {
             label
         } else {
@@ -141,9 +179,8 @@ impl Words<'_> {
     }
 
     fn peer_miss(&self, direction: Direction, peer: &Peer, why: &PeerMiss) -> String {
-        let name = self.other_name(direction);
         match (peer, why) {
-            (Peer::Pods { .. }, PeerMiss::NotAPod) => format!("{name} is not a pod"),
+            (Peer::Pods { .. }, PeerMiss::NotAPod) => self.not_selectable(direction),
             (Peer::Pods { .. }, PeerMiss::OtherNamespace) => "peer is not in the policy's own namespace".to_owned(),
             (Peer::Pods { namespaces: NamespaceScope::Matching(selector), .. }, PeerMiss::Namespace(index)) => {
                 let wanted = selector.requirements.get(*index).map(Requirement::to_string).unwrap_or_default();
@@ -162,6 +199,16 @@ impl Words<'_> {
         }
     }
 
+    /// Why no selector can mean the other end.
+    fn not_selectable(&self, direction: Direction) -> String {
+        let name = self.other_name(direction);
+        match (self.other(direction).endpoint, self.other_party(direction).pod()) {
+            (Endpoint::Node(_), Some(_)) => format!("{name} has its node's network, so no selector means it"),
+            (Endpoint::Node(_), None) => format!("{name} is a node, not a pod"),
+            _ => format!("{name} is not a pod"),
+        }
+    }
+
     fn label_miss(&self, direction: Direction, wanted: &Requirement) -> String {
         match (self.other_label(direction, &wanted.key), &wanted.operator) {
             (Some(value), Operator::In(_)) => format!("peer {}={value} is not {wanted}", wanted.key),
@@ -172,7 +219,7 @@ impl Words<'_> {
     }
 
     fn port_misses(&self, ports: &[PolicyPort], misses: &[PortMiss]) -> String {
-        let Traffic::Port(protocol, number) = self.flow.traffic() else {
+        let Traffic::Port(protocol, number) = self.case.flow.traffic() else {
             return "ICMP has no port, and the rule asks for one".to_owned();
         };
         let near: Vec<(&PolicyPort, &PortMiss)> =
@@ -193,14 +240,16 @@ impl Words<'_> {
                 let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
                 format!("{name} (here {})", numbers.join(", "))
             }
-            (PortMatch::Named(name), _) => format!("{name} ({} has no {} port of that name)", self.to, port.protocol),
+            (PortMatch::Named(name), _) => {
+                format!("{name} ({} has no {} port of that name)", self.case.to.label, port.protocol)
+            }
             (PortMatch::Range(range), _) => range.to_string(),
             (PortMatch::All, _) => port.protocol.to_string(),
         }
     }
 
     fn port_text(&self) -> String {
-        match self.flow.traffic() {
+        match self.case.flow.traffic() {
             Traffic::Port(_, number) => format!("port {number}"),
             Traffic::Portless => "ICMP".to_owned(),
         }
@@ -208,16 +257,20 @@ impl Words<'_> {
 
     fn other(&self, direction: Direction) -> Side {
         match direction {
-            Direction::Egress => self.flow.to(),
-            Direction::Ingress => self.flow.from(),
+            Direction::Egress => self.case.flow.to(),
+            Direction::Ingress => self.case.flow.from(),
+        }
+    }
+
+    fn other_party(&self, direction: Direction) -> &Party {
+        match direction {
+            Direction::Egress => &self.case.to,
+            Direction::Ingress => &self.case.from,
         }
     }
 
     fn other_name(&self, direction: Direction) -> &str {
-        match direction {
-            Direction::Egress => self.to,
-            Direction::Ingress => self.from,
-        }
+        &self.other_party(direction).label
     }
 
     fn address(&self, direction: Direction) -> String {
@@ -244,11 +297,4 @@ fn block_text(block: &IpBlock) -> String {
     }
     let except: Vec<String> = block.except.iter().map(ToString::to_string).collect();
     format!("{} without {}", block.cidr, shortened(&except, ", ", 3))
-}
-
-/// A list in words; what is past `most` is counted.
-pub(crate) fn shortened<T: AsRef<str>>(items: &[T], joint: &str, most: usize) -> String {
-    let shown: Vec<&str> = items.iter().take(most).map(AsRef::as_ref).collect();
-    let rest = items.len().saturating_sub(most);
-    if rest == 0 { shown.join(joint) } else { format!("{} and {rest} more", shown.join(", ")) }
 }

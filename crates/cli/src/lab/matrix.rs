@@ -2,7 +2,8 @@
 
 use palisade_engine::model::{Protocol, Traffic};
 
-use super::trials::Column;
+use super::{compact, trials::Column};
+use crate::screen::{clipped, hanging};
 
 /// One cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Cell {
         }
     }
 
-    fn letter(self) -> char {
+    pub(super) fn letter(self) -> char {
         match self {
             Self::Empty => ' ',
             Self::Itself => '=',
@@ -49,15 +50,15 @@ impl Cell {
     }
 }
 
-/// What the marks mean, as far as they occur.
-pub(crate) fn legend(cells: &[Vec<Cell>], width: usize, compact: bool) -> String {
+/// What the marks mean, as far as they occur; `wrong` is what the mark of a difference means.
+pub(crate) fn legend(cells: &[Vec<Cell>], wrong: &str, width: usize, compact: bool) -> String {
     let meanings = [
         (Cell::Reached, "reached"),
         (Cell::Dropped, "dropped"),
         (Cell::OnlyV4, "reached by IPv4 only"),
         (Cell::OnlyV6, "reached by IPv6 only"),
         (Cell::Itself, "itself"),
-        (Cell::Wrong, "not as predicted"),
+        (Cell::Wrong, wrong),
     ];
     let there = |cell: Cell| {
         matches!(cell, Cell::Reached | Cell::Dropped | Cell::Wrong) || cells.iter().flatten().any(|c| *c == cell)
@@ -69,18 +70,20 @@ pub(crate) fn legend(cells: &[Vec<Cell>], width: usize, compact: bool) -> String
             true => format!("{} {meaning}", cell.letter()),
             false => format!("{} {meaning}", cell.mark()),
         })
+        .map(|meaning| meaning.replace(' ', "\u{a0}"))
         .collect();
-    crate::screen::hanging("", &shown.join("   "), 0, width)
+    hanging("", &shown.join("   "), 0, width).replace('\u{a0}', " ")
 }
 
 /// The matrix in lines of at most `width`, in as many blocks of columns as that takes; true when it
 /// was so large that columns have numbers instead of names.
 pub(crate) fn draw(rows: &[String], columns: &[Column], cells: &[Vec<Cell>], width: usize) -> (String, bool) {
-    let groups = groups(columns);
     let label = rows.iter().map(|row| row.chars().count()).max().unwrap_or(0).min(width / 2);
-    let blocks = blocks(&groups, width.saturating_sub(label + 2));
+    let room = width.saturating_sub(label + 2);
+    let groups = groups(columns, room);
+    let blocks = blocks(&groups, room);
     if blocks.len() > 3 && rows.len() > 12 {
-        return (compact(rows, columns, cells, width), true);
+        return (compact::draw(rows, columns, cells, width), true);
     }
     let mut text = String::new();
     for (index, block) in blocks.iter().enumerate() {
@@ -91,6 +94,10 @@ pub(crate) fn draw(rows: &[String], columns: &[Column], cells: &[Vec<Cell>], wid
         let ports = block.iter().flat_map(|group| group.padded());
         line(&mut text, "", label, ports.map(|(_, port, width)| (port, width)));
         for (row, cells) in rows.iter().zip(cells) {
+            let tried = |column: usize| cells.get(column).is_some_and(|cell| *cell != Cell::Empty);
+            if !block.iter().flat_map(|group| &group.ports).any(|(column, _)| tried(*column)) {
+                continue;
+            }
             let marks = block.iter().flat_map(|group| group.padded());
             let marks = marks.map(|(column, _, width)| (cells.get(column).map_or("", |cell| cell.mark()), width));
             line(&mut text, row, label, marks);
@@ -110,6 +117,9 @@ fn line<'a>(text: &mut String, row: &str, label: usize, cells: impl Iterator<Ite
 
 /// The ports of one receiver.
 struct Group {
+    /// Whose they are.
+    of: String,
+    /// How the line above the ports calls it.
     name: String,
     /// The column and its port's text.
     ports: Vec<(usize, String)>,
@@ -136,14 +146,19 @@ fn port_width(port: &str) -> usize {
     port.chars().count().max(2) + 3
 }
 
-fn groups(columns: &[Column]) -> Vec<Group> {
+/// The receivers, each with its ports; one that is too wide for a line of `room` becomes several.
+fn groups(columns: &[Column], room: usize) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (index, column) in columns.iter().enumerate() {
         let port = (index, port_text(column.traffic));
-        let name = short(&column.name, columns);
-        match groups.iter_mut().find(|group| group.name == name) {
+        let name = clipped(&short(&column.name, columns), room.max(8));
+        let fits = |group: &&mut Group| {
+            let ports: usize = group.ports.iter().map(|(_, port)| port_width(port)).sum();
+            ports + port_width(&port.1) <= room + 3
+        };
+        match groups.iter_mut().rfind(|group| group.of == column.name).filter(fits) {
             Some(group) => group.ports.push(port),
-            None => groups.push(Group { name, ports: vec![port] }),
+            None => groups.push(Group { of: column.name.clone(), name, ports: vec![port] }),
         }
     }
     groups
@@ -156,7 +171,7 @@ fn short(name: &str, columns: &[Column]) -> String {
     if shared { name.to_owned() } else { bare(name) }
 }
 
-fn port_text(traffic: Traffic) -> String {
+pub(super) fn port_text(traffic: Traffic) -> String {
     match traffic {
         Traffic::Port(Protocol::Tcp, port) => port.to_string(),
         Traffic::Port(protocol, port) => format!("{port}/{}", protocol.name().to_lowercase()),
@@ -184,58 +199,6 @@ fn blocks(groups: &[Group], width: usize) -> Vec<Vec<&Group>> {
     blocks
 }
 
-/// One letter a cell: rows and columns have numbers, and the columns' are explained below.
-fn compact(rows: &[String], columns: &[Column], cells: &[Vec<Cell>], width: usize) -> String {
-    let digits = rows.len().max(columns.len()).to_string().len();
-    let names = rows.iter().map(|row| row.chars().count()).max().unwrap_or(0).min(width / 3);
-    let label = digits + 1 + names;
-    let room = width.saturating_sub(label + 2).max(10);
-    let mut text = String::new();
-    let numbers: Vec<usize> = (0..columns.len()).collect();
-    for block in numbers.chunks(room) {
-        for place in (0..digits).rev() {
-            let power = 10_usize.pow(u32::try_from(place).unwrap_or(0));
-            let digit = |column: &usize| {
-                let number = column + 1;
-                let first = block.first() == Some(column);
-                let shows = place == 0 || number % power.max(1) == 0 || first;
-                let digit = char::from_digit(u32::try_from(number / power % 10).unwrap_or(0), 10).unwrap_or(' ');
-                if shows && (number >= power) { digit } else { ' ' }
-            };
-            let line: String = block.iter().map(digit).collect();
-            text.push_str(format!("{:label$}  {line}", "").trim_end());
-            text.push('\n');
-        }
-        for (index, (row, cells)) in rows.iter().zip(cells).enumerate() {
-            let letters: String =
-                block.iter().map(|column| cells.get(*column).map_or(' ', |cell| cell.letter())).collect();
-            let name = clipped(row, names);
-            text.push_str(format!("{:digits$} {name:names$}  {letters}", index + 1).trim_end());
-            text.push('\n');
-        }
-        text.push('\n');
-    }
-    let listed: Vec<String> = columns
-        .iter()
-        .enumerate()
-        .map(|(index, column)| format!("{}\u{a0}{}:{}", index + 1, column.name, port_text(column.traffic)))
-        .collect();
-    text.push_str(&crate::screen::hanging("columns  ", &listed.join("  "), 9, width).replace('\u{a0}', " "));
-    text.push('\n');
-    text
-}
-
-/// `text`, its middle left out when it is longer than `most`.
-fn clipped(text: &str, most: usize) -> String {
-    let length = text.chars().count();
-    if length <= most || most < 5 {
-        return text.chars().take(most).collect();
-    }
-    let head = (most - 2) / 2;
-    let tail = most - 2 - head;
-    text.chars().take(head).chain("..".chars()).chain(text.chars().skip(length - tail)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,7 +213,7 @@ mod tests {
             let columns = columns(count);
             let rows: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
             let cells = vec![vec![Cell::Reached; rows.len()]; rows.len()];
-            for width in [60, 80, 132] {
+            for width in [40, 60, 80, 132] {
                 let (text, _) = draw(&rows, &columns, &cells, width);
                 assert!(text.lines().all(|line| line.chars().count() <= width), "{count} at {width}:\n{text}");
             }
@@ -258,8 +221,22 @@ mod tests {
     }
 
     #[test]
-    fn long_names_lose_their_middle() {
-        assert_eq!(clipped("production/frontend-abc", 12), "produ..d-abc");
-        assert_eq!(clipped("short", 12), "short");
+    fn many_ports_and_a_long_name_fit_too() {
+        let name = format!("ns/{}", "long-".repeat(20));
+        let column = |port: u16| Column { name: name.clone(), traffic: Traffic::Port(Protocol::Sctp, 10_000 + port) };
+        let columns: Vec<Column> = (0..20).map(column).collect();
+        let cells = vec![vec![Cell::Dropped; 20]];
+        for width in [40, 80] {
+            let (text, _) = draw(std::slice::from_ref(&name), &columns, &cells, width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert_eq!(text.matches("/sctp").count(), 20, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_row_without_anything_tried_is_left_out() {
+        let rows = vec!["a".to_owned(), "b".to_owned()];
+        let (text, _) = draw(&rows, &columns(1), &[vec![Cell::Reached], vec![Cell::Empty]], 80);
+        assert_eq!(text, "   pod-0\n   80\na  ok\n");
     }
 }

@@ -1,5 +1,6 @@
 //! `palisade lab run`: the cluster as network namespaces, every connection with real packets.
 
+mod compact;
 mod matrix;
 mod progress;
 mod report;
@@ -20,6 +21,7 @@ use crate::{
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &LabRun) -> Result<ExitCode> {
+    input::once_from_stdin(&arguments.input, arguments.flows.as_deref())?;
     let table = arguments.flows.as_deref().map(flows::read).transpose()?;
     let read = input::cluster(&arguments.input)?;
     let cluster = placement::place(read.cluster).map_err(|conflicts| {
@@ -49,8 +51,8 @@ pub(crate) fn run(arguments: &LabRun) -> Result<ExitCode> {
 
     let outcome = report::Outcome::new(&cluster, &program, &trials, &report, sandbox.means());
     match arguments.output {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&outcome.json()).context("cannot write JSON")?),
-        Format::Text => anstream::print!("{}", outcome.text(arguments, screen::width())),
+        Format::Json => screen::out_json(&outcome.json())?,
+        Format::Text => screen::out(&outcome.text(arguments, screen::width()))?,
     }
     Ok(ExitCode::from(u8::from(!outcome.holds())))
 }

@@ -1,11 +1,11 @@
 //! What the lab saw, for people and for programs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_engine::{
     PolicyProgram, Verdict,
     model::{Cluster, Family, Protocol, Traffic},
-    verdict::Outcome as Predicted,
+    verdict::{Half, Outcome as Predicted},
 };
 use palisade_lab::{
     enforcement::{FlowResult, Observed, Report},
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     args::LabRun,
     flows::Expected,
-    screen::{BAD, GOOD, hanging, styled},
+    screen::{self, BAD, GOOD, hanging, shortened, styled},
     verdicts::word,
 };
 
@@ -48,7 +48,7 @@ impl<'a> Outcome<'a> {
 
     /// Whether everything was as predicted and as expected.
     pub(crate) fn holds(&self) -> bool {
-        self.pairs().all(|(trial, result)| result.as_predicted() && as_expected(trial, result))
+        self.pairs().all(|(trial, result)| is_right(trial, result))
     }
 
     /// The screen: sizes and times, the matrix, the differences.
@@ -59,7 +59,8 @@ impl<'a> Outcome<'a> {
         let (drawn, compact) = matrix::draw(&self.trials.rows, &self.trials.columns, &cells, width);
         text.push_str(&coloured(&drawn));
         text.push('\n');
-        text.push_str(&matrix::legend(&cells, width, compact));
+        let wrong = if self.is_checked() { "not as predicted or expected" } else { "not as predicted" };
+        text.push_str(&matrix::legend(&cells, wrong, width, compact));
         text.push('\n');
         text.push_str(&self.differences(width));
         text.push_str(&self.conclusion(arguments, width));
@@ -117,7 +118,10 @@ impl<'a> Outcome<'a> {
         let middle = lines.iter().map(|(_, text, _)| text.len()).max().unwrap_or(0);
         lines.iter().fold(String::new(), |text, (name, what, took)| {
             let line = format!("{name:8}  {what:middle$}   {took}");
-            let line = if line.len() > width { hanging("", &line, 10, width) } else { line };
+            let line = match line.len() > width {
+                true => hanging(&format!("{name:8}  "), &format!("{what}, {took}"), 10, width),
+                false => line,
+            };
             text + &line + "\n"
         })
     }
@@ -133,7 +137,7 @@ impl<'a> Outcome<'a> {
             put(*row, *column, Cell::Itself);
         }
         for (trial, result) in self.pairs() {
-            let cell = match (result.as_predicted() && as_expected(trial, result), &result.observed, trial.family) {
+            let cell = match (is_right(trial, result), &result.observed, trial.family) {
                 (false, ..) => Cell::Wrong,
                 (true, Observed::Reached, Family::V4) => Cell::OnlyV4,
                 (true, Observed::Reached, Family::V6) => Cell::OnlyV6,
@@ -142,10 +146,11 @@ impl<'a> Outcome<'a> {
             put(trial.row, trial.column, cell);
         }
         // What one family alone had a say in simply reached or not.
-        let single = |row: usize, column: usize| {
-            let trials = self.trials.trials.iter().filter(|trial| trial.row == row && trial.column == column);
-            trials.map(|trial| trial.family).collect::<BTreeSet<_>>().len() == 1
-        };
+        let mut families: BTreeMap<(usize, usize), BTreeSet<Family>> = BTreeMap::new();
+        for trial in &self.trials.trials {
+            families.entry((trial.row, trial.column)).or_default().insert(trial.family);
+        }
+        let single = |row: usize, column: usize| families.get(&(row, column)).is_some_and(|of| of.len() == 1);
         for (row, cells) in cells.iter_mut().enumerate() {
             for (column, cell) in cells.iter_mut().enumerate() {
                 if matches!(cell, Cell::OnlyV4 | Cell::OnlyV6) && single(row, column) {
@@ -157,14 +162,23 @@ impl<'a> Outcome<'a> {
     }
 
     fn differences(&self, width: usize) -> String {
-        let wrong = self.pairs().filter(|(trial, result)| !(result.as_predicted() && as_expected(trial, result)));
-        let lines: Vec<String> = wrong.map(|(trial, result)| self.difference(trial, result)).collect();
+        // Both families of one connection are one line where the same is to be said of them.
+        let mut lines: Vec<(String, BTreeSet<Family>, String)> = Vec::new();
+        for (trial, result) in self.pairs().filter(|(trial, result)| !is_right(trial, result)) {
+            let (connection, said) = (self.trials.connection(trial), self.difference(trial, result));
+            match lines.iter_mut().find(|line| line.0 == connection && line.2 == said) {
+                Some(line) => _ = line.1.insert(trial.family),
+                None => lines.push((connection, BTreeSet::from([trial.family]), said)),
+            }
+        }
         if lines.is_empty() {
             return String::new();
         }
         let mut text = String::from("\n");
-        for line in lines.iter().take(DIFFERENCES_SHOWN) {
-            text.push_str(&hanging("!! ", line, 3, width));
+        for (connection, families, said) in lines.iter().take(DIFFERENCES_SHOWN) {
+            let families: Vec<String> = families.iter().map(ToString::to_string).collect();
+            let line = format!("{connection} ({}): {said}", families.join(" and "));
+            text.push_str(&hanging("!! ", &line, 3, width));
             text.push('\n');
         }
         if lines.len() > DIFFERENCES_SHOWN {
@@ -173,21 +187,44 @@ impl<'a> Outcome<'a> {
         text
     }
 
+    /// What came out, and what should have.
     fn difference(&self, trial: &Trial, result: &FlowResult) -> String {
         let predicted = word(result.predicted);
         let expected = match (trial.expected, &trial.at) {
-            (Some(expected), Some(at)) => format!(", {at} expects {}", expected.word()),
+            (Some(expected), Some(at)) if !as_expected(trial, result) => format!(", {at} expects {}", expected.word()),
             _ => String::new(),
         };
-        format!("{}: predicted {predicted}{expected}; {}", self.trials.describe(trial), observed_text(&result.observed))
+        let observed = match &result.observed {
+            Observed::Reached => "it was reached".to_owned(),
+            Observed::Dropped { node, chain } => match self.isolating(trial).as_slice() {
+                [] => format!("{node} dropped it in {chain}"),
+                policies => format!("{node} dropped it, isolated by {}", shortened(policies, ", ", 3)),
+            },
+            Observed::Lost => "nothing came back, and no ruleset reports a drop".to_owned(),
+            Observed::Refused(why) => format!("it was answered: {why}"),
+        };
+        format!("predicted {predicted}{expected}; {observed}")
+    }
+
+    /// The policies that isolate an end for which no rule allows it.
+    fn isolating(&self, trial: &Trial) -> Vec<String> {
+        let Verdict::Judged { egress, ingress } = self.program.verdict(self.cluster, &trial.flow) else {
+            return Vec::new();
+        };
+        let policies = [egress, ingress].into_iter().filter_map(|half| match half {
+            Half::Denied { policies, .. } => Some(policies),
+            _ => None,
+        });
+        let mut names: Vec<String> =
+            policies.flatten().map(|policy| self.cluster.policy(policy).id.to_string()).collect();
+        names.dedup();
+        names
     }
 
     fn conclusion(&self, arguments: &LabRun, width: usize) -> String {
         let all = self.trials.trials.len();
-        let wrong =
-            self.pairs().filter(|(trial, result)| !(result.as_predicted() && as_expected(trial, result))).count();
-        let checked = self.trials.trials.iter().any(|trial| trial.expected.is_some());
-        let said = match (wrong, checked) {
+        let wrong = self.pairs().filter(|(trial, result)| !is_right(trial, result)).count();
+        let said = match (wrong, self.is_checked()) {
             (0, false) => styled(GOOD, &format!("{all} probes, all as predicted.")),
             (0, true) => styled(GOOD, &format!("{all} probes, all as predicted and as expected.")),
             (wrong, _) => styled(BAD, &format!("{all} probes, {wrong} not as they should be.")),
@@ -200,15 +237,20 @@ impl<'a> Outcome<'a> {
                 arguments.input.paths.iter().map(|path| format!("-f {}", path.display())).collect();
             let target = target(column, trial.flow.traffic());
             let command = format!("palisade explain {row} {target} {}", input.join(" "));
-            text.push_str(&hanging("Why is one dropped?  ", &command, 4, width));
+            text.push_str(&screen::command("Why is one dropped?  ", &command, width));
             text.push('\n');
         }
         text
     }
 
-    /// A dropped connection from which there is most to learn: between pods, and denied at both ends.
+    /// A dropped connection from which there is most to learn: one that should not be, else between pods, and denied at both ends.
     fn telling_denial(&self) -> Option<&'a Trial> {
-        let dropped = self.pairs().filter(|(_, result)| matches!(result.observed, Observed::Dropped { .. }));
+        let is_dropped = |result: &FlowResult| matches!(result.observed, Observed::Dropped { .. });
+        let mut wrong = self.pairs().filter(|(trial, result)| is_dropped(result) && !is_right(trial, result));
+        if let Some((trial, _)) = wrong.next() {
+            return Some(trial);
+        }
+        let dropped = self.pairs().filter(|(_, result)| is_dropped(result));
         let both = |trial: &Trial| match self.program.verdict(self.cluster, &trial.flow) {
             Verdict::Judged { egress, ingress } => {
                 [egress, ingress].iter().filter(|half| half.outcome() == Predicted::Deny).count()
@@ -241,12 +283,23 @@ impl<'a> Outcome<'a> {
             "by": by,
             "expected": trial.expected.map(Expected::word),
             "asPredicted": result.as_predicted(),
+            "asExpected": trial.expected.map(|_| as_expected(trial, result)),
+            "at": trial.at,
         })
+    }
+
+    /// Whether the table says what should come out.
+    fn is_checked(&self) -> bool {
+        self.trials.trials.iter().any(|trial| trial.expected.is_some())
     }
 
     fn live_pods(&self) -> usize {
         self.cluster.pods().filter(|(_, pod)| pod.is_live()).count()
     }
+}
+
+fn is_right(trial: &Trial, result: &FlowResult) -> bool {
+    result.as_predicted() && as_expected(trial, result)
 }
 
 fn as_expected(trial: &Trial, result: &FlowResult) -> bool {
@@ -264,15 +317,6 @@ fn merged(before: Cell, cell: Cell) -> Cell {
         (Cell::OnlyV4, Cell::OnlyV6) | (Cell::OnlyV6, Cell::OnlyV4) => Cell::Reached,
         (Cell::Dropped, cell) => cell,
         (before, _) => before,
-    }
-}
-
-fn observed_text(observed: &Observed) -> String {
-    match observed {
-        Observed::Reached => "it was reached".to_owned(),
-        Observed::Dropped { node, chain } => format!("{node} dropped it in {chain}"),
-        Observed::Lost => "nothing came back, and no ruleset reports a drop".to_owned(),
-        Observed::Refused(why) => format!("it was answered: {why}"),
     }
 }
 

@@ -45,9 +45,14 @@ pub(crate) struct Trial {
 impl Trials {
     /// `prod/frontend -> prod/database TCP 5432 (IPv4)`
     pub(crate) fn describe(&self, trial: &Trial) -> String {
+        format!("{} ({})", self.connection(trial), trial.family)
+    }
+
+    /// `prod/frontend -> prod/database TCP 5432`
+    pub(crate) fn connection(&self, trial: &Trial) -> String {
         let row = self.rows.get(trial.row).map_or("?", String::as_str);
         let column = self.columns.get(trial.column).map_or("?", |column| column.name.as_str());
-        format!("{row} -> {column} {} ({})", trial.flow.traffic(), trial.family)
+        format!("{row} -> {column} {}", trial.flow.traffic())
     }
 
     fn row(&mut self, name: &str) -> usize {

@@ -4,28 +4,29 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// The repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// `palisade`, in the repository's root, 80 columns wide.
-pub fn palisade() -> Command {
+pub(crate) fn palisade() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
     command.current_dir(root()).env("COLUMNS", "80").env_remove("CLICOLOR_FORCE").env("NO_COLOR", "1");
     command
 }
 
 /// Everything it said.
-pub fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("exit code {:?}\n{out}{err}", output.status.code())
 }
 
 /// Whether this machine can have network namespaces of its own; says why not.
-pub fn can_namespace() -> Result<(), String> {
+pub(crate) fn can_namespace() -> Result<(), String> {
     let found = Command::new("unshare").args(["--user", "--map-root-user", "--net", "true"]).output();
     let as_root = Command::new("unshare").args(["--net", "true"]).output();
     match (found, as_root) {
@@ -36,7 +37,7 @@ pub fn can_namespace() -> Result<(), String> {
 }
 
 /// The folders below `parent`, at any depth, that hold a `cluster.yaml`.
-pub fn folders(parent: &Path) -> Vec<PathBuf> {
+pub(crate) fn folders(parent: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let Ok(entries) = std::fs::read_dir(parent) else { return found };
     for entry in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
@@ -47,4 +48,31 @@ pub fn folders(parent: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// A folder that is gone when this is.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// With these files.
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("palisade-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = Self(std::env::temp_dir().join(name));
+        std::fs::create_dir_all(&folder.0).unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.0.join(name), text).unwrap();
+        }
+        folder
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
 }

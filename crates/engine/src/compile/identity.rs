@@ -10,8 +10,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::model::{Cluster, Family, Labels, Name, NetworkPolicy, Peer, Pod, PodId, PortMatch, Protocol};
-use crate::model::{Direction, LabelSelector};
+use crate::model::{
+    Cluster, Direction, Family, LabelSelector, Labels, Name, NetworkPolicy, Peer, Pod, PodId, PortMatch, Protocol,
+};
 
 /// An identity of one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +37,11 @@ impl Identity {
         let found = self.named_ports.iter().find(|((n, p), _)| n == name && *p == protocol);
         found.map_or(&[], |(_, numbers)| numbers)
     }
+
+    /// Their ports, ascending, behind each name that some rule uses.
+    pub fn named_ports(&self) -> impl Iterator<Item = (&Name, Protocol, &[u16])> {
+        self.named_ports.iter().map(|((name, protocol), numbers)| (name, *protocol, numbers.as_slice()))
+    }
 }
 
 /// What the policies of a cluster look at, gathered before the pods are sorted into identities.
@@ -55,12 +61,10 @@ impl Visible {
             for rule in Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction)) {
                 for peer in &rule.peers {
                     match peer {
-                        Peer::Pods { pods, .. } => {
-                            visible.selector(pods);
-                        }
+                        Peer::Pods { pods, .. } => visible.selector(pods),
                         Peer::IpBlock(block) => {
-                            visible.prefixes.insert(block.cidr);
-                            visible.prefixes.extend(&block.except);
+                            visible.prefixes.insert(block.cidr.trunc());
+                            visible.prefixes.extend(block.except.iter().map(IpNet::trunc));
                         }
                     }
                 }

@@ -14,6 +14,8 @@ mod profile;
 mod rule;
 mod selector;
 
+use std::borrow::Cow;
+
 use ipnet::IpNet;
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
@@ -58,6 +60,8 @@ pub struct PolicyProgram {
     profiles: Vec<Profile>,
     /// By identity: its ingress and its egress profile.
     subjects: Vec<[ProfileId; 2]>,
+    /// What each policy came to, in the directions that it affects.
+    halves: FxHashMap<(PolicyId, Direction), PolicyHalf>,
 }
 
 /// What makes two selectors the same: the namespaces, and the requirements in any order.
@@ -104,6 +108,11 @@ impl PolicyProgram {
         &self.selector_texts[id.0 as usize]
     }
 
+    /// The identities that a selector selects.
+    pub fn selected(&self, id: SelectorId) -> impl Iterator<Item = IdentityId> + '_ {
+        self.members(id).iter().map(IdentityId)
+    }
+
     /// Whether a selector selects an identity.
     pub fn selects(&self, id: SelectorId, identity: IdentityId) -> bool {
         self.members(id).contains(identity.0)
@@ -138,6 +147,21 @@ impl PolicyProgram {
         self.subjects[identity.0 as usize][direction as usize]
     }
 
+    /// Whether a policy isolates the pods that it selects in a direction.
+    pub fn affects(&self, policy: PolicyId, direction: Direction) -> bool {
+        self.halves.contains_key(&(policy, direction))
+    }
+
+    /// The identities that a policy selects; `None` for one that affects no direction.
+    pub fn subjects_of(&self, policy: PolicyId) -> Option<SelectorId> {
+        Direction::ALL.into_iter().find_map(|direction| self.halves.get(&(policy, direction))).map(|half| half.subjects)
+    }
+
+    /// The rule `spec.<direction>[index]` of a policy; `None` when it counts for nothing.
+    pub fn rule_of(&self, policy: PolicyId, direction: Direction, index: usize) -> Option<RuleId> {
+        self.halves.get(&(policy, direction))?.rules.get(index).copied()
+    }
+
     /// Whether a requirement on pods holds for an identity.
     pub fn pod_has(&self, requirement: RequirementId, identity: IdentityId) -> bool {
         self.pod_labels.holds(requirement, identity.0)
@@ -156,6 +180,8 @@ struct Compiler<'a> {
     namespaces: FxHashMap<Name, u32>,
     /// The identities of each namespace, by its number.
     in_namespace: Vec<RoaringBitmap>,
+    /// The identities of the namespaces that a `namespaceSelector` means, by its requirements.
+    in_matching: FxHashMap<Vec<RequirementId>, RoaringBitmap>,
     namespace_labels: LabelIndex,
     pod_labels: LabelIndex,
     selector_ids: Interner<SelectorKey>,
@@ -166,6 +192,7 @@ struct Compiler<'a> {
 }
 
 /// The rules that one policy has in one direction.
+#[derive(Clone, Debug)]
 struct PolicyHalf {
     policy: PolicyId,
     subjects: SelectorId,
@@ -191,6 +218,7 @@ impl<'a> Compiler<'a> {
             identity_of,
             namespaces,
             in_namespace,
+            in_matching: FxHashMap::default(),
             selector_ids: Interner::default(),
             selectors: Vec::new(),
             selector_texts: Vec::new(),
@@ -202,6 +230,7 @@ impl<'a> Compiler<'a> {
     fn run(mut self) -> PolicyProgram {
         let mut profiles = Vec::new();
         let mut subjects = vec![[ProfileId(0); 2]; self.identities.len()];
+        let mut all_halves = FxHashMap::default();
         for direction in Direction::ALL {
             let halves: Vec<PolicyHalf> =
                 self.cluster.policies().filter_map(|(id, policy)| self.policy_half(id, policy, direction)).collect();
@@ -210,6 +239,7 @@ impl<'a> Compiler<'a> {
                     *slot = profile;
                 }
             }
+            all_halves.extend(halves.into_iter().map(|half| ((half.policy, direction), half)));
         }
         PolicyProgram {
             identities: self.identities,
@@ -223,6 +253,7 @@ impl<'a> Compiler<'a> {
             rules: self.rules,
             profiles,
             subjects,
+            halves: all_halves,
         }
     }
 
@@ -288,7 +319,8 @@ impl<'a> Compiler<'a> {
         };
         let id = self.selector_ids.intern((scope.clone(), sorted(pods)));
         if id as usize == self.selectors.len() {
-            let members = self.pod_labels.select(pods) & self.identities_in(&scope);
+            let pods_by_label = self.pod_labels.select(pods);
+            let members = pods_by_label & &*self.identities_in(&scope);
             self.selectors.push(members);
             self.selector_texts.push(self.selector_text(&scope, pods));
         }
@@ -303,13 +335,19 @@ impl<'a> Compiler<'a> {
         format!("{namespaces}/{}", self.pod_labels.text(pods))
     }
 
-    fn identities_in(&self, scope: &Scope) -> RoaringBitmap {
+    fn identities_in(&mut self, scope: &Scope) -> Cow<'_, RoaringBitmap> {
         let of = |index: u32| self.in_namespace.get(index as usize);
         match scope {
-            Scope::One(name) => self.namespaces.get(name).and_then(|index| of(*index)).cloned().unwrap_or_default(),
+            Scope::One(name) => match self.namespaces.get(name).and_then(|index| of(*index)) {
+                Some(members) => Cow::Borrowed(members),
+                None => Cow::Owned(RoaringBitmap::new()),
+            },
             Scope::Matching(requirements) => {
-                let namespaces = self.namespace_labels.select(requirements);
-                namespaces.iter().filter_map(of).fold(RoaringBitmap::new(), |members, bitmap| members | bitmap)
+                let members = self.in_matching.entry(requirements.clone()).or_insert_with(|| {
+                    let namespaces = self.namespace_labels.select(requirements);
+                    namespaces.iter().filter_map(of).fold(RoaringBitmap::new(), |members, bitmap| members | bitmap)
+                });
+                Cow::Borrowed(members)
             }
         }
     }
@@ -325,7 +363,6 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        let base = profiles.len();
         let mut known: FxHashMap<Vec<u32>, ProfileId> = FxHashMap::default();
         let ids = selected_by.into_iter().map(|list| {
             *known.entry(list).or_insert_with_key(|list| {
@@ -333,9 +370,7 @@ impl<'a> Compiler<'a> {
                 ProfileId(u32::try_from(profiles.len() - 1).unwrap_or(u32::MAX))
             })
         });
-        let ids: Vec<ProfileId> = ids.collect();
-        debug_assert!(ids.iter().all(|id| id.index() >= base));
-        ids
+        ids.collect()
     }
 }
 

@@ -145,14 +145,15 @@ impl Cluster {
         &self.parts.sources
     }
 
-    /// Who has an address now: a live pod, a node, or nobody here.
+    /// Who has an address now: a live pod, a node, or nobody here. An IPv4 address written as IPv6
+    /// (`::ffff:10.0.0.1`) is that IPv4 address.
     pub fn endpoint_of(&self, address: IpAddr) -> Endpoint {
-        self.addresses.get(&address).copied().unwrap_or(Endpoint::Outside)
+        self.addresses.get(&address.to_canonical()).copied().unwrap_or(Endpoint::Outside)
     }
 
     /// The end of a flow at an address.
     pub fn side_of_address(&self, address: IpAddr) -> Side {
-        Side { endpoint: self.endpoint_of(address), address: Some(address) }
+        Side { endpoint: self.endpoint_of(address), address: Some(address.to_canonical()) }
     }
 
     /// The end of a flow at a live pod: the pod, or the node of a host-network pod, with its address
@@ -200,7 +201,7 @@ impl Cluster {
         }
         let mut conflicts = Vec::new();
         for (address, owner) in owners {
-            match cluster.addresses.insert(address, owner) {
+            match cluster.addresses.insert(address.to_canonical(), owner) {
                 Some(before) if before != owner => {
                     let ((first, first_at), (second, second_at)) =
                         (owner_text(&cluster, before), owner_text(&cluster, owner));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::{LabelSelector, Name, ObjectRef, PortRange, Protocol, Span};
+use super::{LabelSelector, Labels, Name, ObjectRef, PortRange, Protocol, Span};
 
 /// A direction, seen from the pod that a policy selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +43,8 @@ pub struct PolicyTypes {
 pub struct NetworkPolicy {
     /// Its namespace and name.
     pub id: ObjectRef,
+    /// `metadata.annotations`; they decide nothing of what is allowed.
+    pub annotations: Labels,
     /// `spec.podSelector`: which pods of its namespace it selects.
     pub subject: LabelSelector,
     /// `spec.policyTypes`; `None` when missing, null or empty: then the default counts.

@@ -17,7 +17,9 @@ pub(super) fn add(pods: &mut Vec<Pod>, workloads: &[Workload], nodes: usize) {
     for pod in pods.iter_mut() {
         let chain = owners(pod, &known);
         pod.workload = chain.last().map(|(kind, id)| (*kind, id.name.clone()));
-        with_pods.extend(chain);
+        // An ended pod of a Job has done its work; one of a Deployment is being replaced.
+        let counts = |key: &Key| pod.is_live() || matches!(key.0, WorkloadKind::Job | WorkloadKind::CronJob);
+        with_pods.extend(chain.into_iter().filter(counts));
     }
 
     let mut taken: FxHashSet<ObjectRef> = pods.iter().map(|pod| pod.id.clone()).collect();

@@ -111,6 +111,18 @@ impl FromIterator<IpNet> for PrefixSet {
     }
 }
 
+impl<'a> FromIterator<&'a PrefixSet> for PrefixSet {
+    /// The members of any.
+    fn from_iter<I: IntoIterator<Item = &'a Self>>(iter: I) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for set in iter {
+            v4.extend(set.v4.ranges());
+            v6.extend(set.v6.ranges());
+        }
+        Self { v4: v4.into_iter().collect(), v6: v6.into_iter().collect() }
+    }
+}
+
 impl fmt::Display for PrefixSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, prefix) in self.prefixes().enumerate() {

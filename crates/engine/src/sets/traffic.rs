@@ -30,9 +30,7 @@ impl TrafficSet {
 
     /// Some ports of one protocol.
     pub fn ports(protocol: Protocol, range: PortRange) -> Self {
-        let mut set = Self::empty();
-        *set.slot(protocol) = PortSet::range(range.first(), range.last());
-        set
+        Self::from_iter([(protocol, range)])
     }
 
     /// Whether it has no member.
@@ -100,6 +98,19 @@ impl TrafficSet {
             Protocol::Udp => &mut self.udp,
             Protocol::Sctp => &mut self.sctp,
         }
+    }
+}
+
+impl FromIterator<(Protocol, PortRange)> for TrafficSet {
+    /// Ranges in any order; they may overlap.
+    fn from_iter<I: IntoIterator<Item = (Protocol, PortRange)>>(iter: I) -> Self {
+        let ranges: Vec<(Protocol, PortRange)> = iter.into_iter().collect();
+        let mut set = Self::empty();
+        for protocol in Protocol::ALL {
+            let of_protocol = ranges.iter().filter(|(of, _)| *of == protocol);
+            *set.slot(protocol) = of_protocol.map(|(_, range)| (range.first(), range.last())).collect();
+        }
+        set
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rest of a policy's `metadata`, which decides nothing, but which the API server validates.
 
+use palisade_engine::model::Labels;
+
 use crate::{check::names, context::Context, field::Field, objects::labels, yaml::View};
 
 /// The fields of `metadata` (`ObjectMeta`).
@@ -27,9 +29,10 @@ const ANNOTATIONS_LIMIT: usize = 262_144;
 /// Finalizers that need no domain.
 const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
 
-/// Checks what [`crate::objects::metadata`] does not read.
-pub(super) fn check(cx: &mut Context<'_>, root: &Field<'_>) {
-    let Some(metadata) = root.get("metadata") else { return };
+/// Checks what [`crate::objects::metadata`] does not read, and returns the annotations.
+pub(super) fn check(cx: &mut Context<'_>, root: &Field<'_>) -> Labels {
+    let mut found = Labels::default();
+    let Some(metadata) = root.get("metadata") else { return found };
     super::unknown::report(cx, &metadata, &FIELDS);
     for name in ["uid", "resourceVersion", "selfLink", "creationTimestamp", "deletionTimestamp"] {
         if let Some(field) = metadata.get(name)
@@ -39,7 +42,7 @@ pub(super) fn check(cx: &mut Context<'_>, root: &Field<'_>) {
         }
     }
     if let Some(field) = metadata.get("annotations") {
-        annotations(cx, &field);
+        found = annotations(cx, &field);
     }
     if let Some(field) = metadata.get("finalizers")
         && cx.expect_sequence(&field)
@@ -55,15 +58,17 @@ pub(super) fn check(cx: &mut Context<'_>, root: &Field<'_>) {
             owner(cx, &field, &item);
         }
     }
+    found
 }
 
 fn is_scalar(field: &Field<'_>) -> bool {
     matches!(field.node.view(), View::Scalar(_))
 }
 
-fn annotations(cx: &mut Context<'_>, field: &Field<'_>) {
+fn annotations(cx: &mut Context<'_>, field: &Field<'_>) -> Labels {
+    let mut found = Labels::default();
     if !cx.expect_mapping(field) {
-        return;
+        return found;
     }
     let mut size = 0;
     for (key, value) in field.entries() {
@@ -76,6 +81,9 @@ fn annotations(cx: &mut Context<'_>, field: &Field<'_>) {
         }
         let text = cx.named(field, |cx| cx.text(&value));
         size += key_text.unwrap_or_default().len() + text.unwrap_or_default().len();
+        if let (Some(key), Some(text)) = (key_text, text) {
+            found.set(key, text);
+        }
     }
     if size > ANNOTATIONS_LIMIT {
         let message = format!("the annotations have {size} bytes together, more than {ANNOTATIONS_LIMIT}");
@@ -83,6 +91,7 @@ fn annotations(cx: &mut Context<'_>, field: &Field<'_>) {
         let key = field.key().map_or(field.place(), |key| (key.start(), key.end()));
         cx.report(finding.at(cx.span(key), "too large"));
     }
+    found
 }
 
 fn finalizer(cx: &mut Context<'_>, item: &Field<'_>) {

@@ -20,7 +20,7 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>) -> Option<NetworkPoli
     unknown::report(cx, root, &["apiVersion", "kind", "metadata", "spec", "status"]);
     status(cx, root);
     let metadata = metadata::read(cx, root, ObjectKind::NetworkPolicy);
-    cx.harmless(|cx| metadata_fields::check(cx, root));
+    let annotations = cx.harmless(|cx| metadata_fields::check(cx, root));
 
     let spec = root.get("spec").filter(|spec| cx.expect_mapping(spec));
     let (mut subject, mut policy_types) = (LabelSelector::everything(), None);
@@ -35,7 +35,7 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>) -> Option<NetworkPoli
         egress = rules::read(cx, spec, Direction::Egress);
     }
     let at = Some(cx.value_span(root));
-    Some(NetworkPolicy { id: metadata?.id, subject, policy_types, ingress, egress, at })
+    Some(NetworkPolicy { id: metadata?.id, annotations, subject, policy_types, ingress, egress, at })
 }
 
 /// `spec.policyTypes`: `None` when it is null or empty.

@@ -12,6 +12,7 @@ use crate::{
         metadata, namespace_and_node, pod, service, slice, workload,
     },
     policy,
+    texts::Lines,
     yaml::{Head, Node, NodeId, Part, Plan, Stream, View, YamlError},
 };
 
@@ -38,8 +39,8 @@ fn may_be_policy(version: &str) -> bool {
 
 impl Reader<'_> {
     /// Reads every document of a text.
-    pub(super) fn documents(&mut self, file: FileId, text: &str) {
-        let mut stream = Stream::new(text, PLAN);
+    pub(super) fn documents(&mut self, file: FileId, text: &Lines<'_>) {
+        let mut stream = Stream::new(text.text, PLAN);
         let mut list = List::default();
         while let Some(part) = stream.next_part() {
             let problems = stream.take_problems();
@@ -58,21 +59,21 @@ impl Reader<'_> {
                     list = List::default();
                     let known = mistakes::findings(file, text, &problems);
                     let told = known.hopeless && mistakes::is_template(text, &error);
-                    self.reading.diagnostics.extend(known.findings);
+                    self.keep_all(known.findings);
                     if !told {
-                        self.reading.diagnostics.push(mistakes::finding(file, text, &error));
+                        self.keep(mistakes::finding(file, text, &error));
                     }
                 }
             }
         }
         if let Some((finding, more)) = self.bool_letters.take() {
             let finding = if more > 0 { finding.help(format!("{more} more of these in this file")) } else { finding };
-            self.reading.diagnostics.push(finding);
+            self.keep(finding);
         }
     }
 
     /// A document that is no list read item by item.
-    fn root(&mut self, file: FileId, text: &str, root: Node<'_>, problems: Vec<YamlError>) {
+    fn root(&mut self, file: FileId, text: &Lines<'_>, root: Node<'_>, problems: Vec<YamlError>) {
         if root.is_null() && problems.is_empty() {
             return;
         }
@@ -83,7 +84,7 @@ impl Reader<'_> {
     pub(super) fn object(
         &mut self,
         file: FileId,
-        text: &str,
+        text: &Lines<'_>,
         node: Node<'_>,
         defaults: Defaults<'_>,
         problems: Vec<YamlError>,
@@ -92,11 +93,11 @@ impl Reader<'_> {
         let before = self.reading.diagnostics.len();
         let known = mistakes::findings(file, text, &problems);
         let has_mistakes = !known.findings.is_empty();
-        self.reading.diagnostics.extend(known.findings);
+        self.keep_all(known.findings);
         let span = Span { file, start: node.start(), end: node.end() };
         if !matches!(node.view(), View::Mapping(_)) {
             if !known.hopeless {
-                self.reading.diagnostics.push(not_an_object(span, node));
+                self.keep(not_an_object(span, node));
             }
             return;
         }
@@ -115,7 +116,7 @@ impl Reader<'_> {
                 if may_be_policy(version) && looks_like_policy(node) {
                     let finding = Diagnostic::error(code::API, format!("`{kind}` has no policy rules"));
                     let finding = at_key(file, node, "kind", finding, "is this a NetworkPolicy?");
-                    self.reading.diagnostics.push(finding);
+                    self.keep(finding);
                 }
                 *self.reading.passed_over.entry((version.to_owned(), kind.to_owned())).or_default() += 1;
             }
@@ -123,13 +124,13 @@ impl Reader<'_> {
                 let finding = Diagnostic::error(code::API, format!("there is no {kind} in apiVersion `{version}`"));
                 let mut finding = at_key(file, node, "apiVersion", finding, &format!("write `{right}`"));
                 finding.object = Some(title);
-                self.reading.diagnostics.push(finding);
+                self.keep(finding);
             }
             Class::Misspelt(right) => {
                 let finding = Diagnostic::error(code::API, format!("there is no kind `{kind}` in `{version}`"));
                 let mut finding = at_key(file, node, "kind", finding, &format!("did you mean `{right}`?"));
                 finding.object = Some(title);
-                self.reading.diagnostics.push(finding);
+                self.keep(finding);
             }
         }
     }
@@ -151,7 +152,7 @@ impl Reader<'_> {
                 Some((field, _)) => {
                     let span = Span { start: field.start(), end: field.end(), ..span };
                     let finding = Diagnostic::error(code::API, format!("`{name}` must be a string"));
-                    self.reading.diagnostics.push(finding.at(span, "a string is needed here"));
+                    self.keep(finding.at(span, "a string is needed here"));
                     return None;
                 }
                 None if inherited.is_some() => *place = inherited,
@@ -184,7 +185,7 @@ impl Reader<'_> {
             _ => None,
         };
         finding.help.extend(meant);
-        self.reading.diagnostics.push(finding);
+        self.keep(finding);
         None
     }
 

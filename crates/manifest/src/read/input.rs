@@ -42,7 +42,7 @@ impl Reader<'_> {
             Ok(text) => text,
             Err(error) => {
                 let finding = not_utf8(file, error.as_bytes(), error.utf8_error().valid_up_to());
-                self.reading.diagnostics.push(finding);
+                self.keep(finding);
                 if keep {
                     let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                     self.reading.texts.keep(file, text);
@@ -53,9 +53,9 @@ impl Reader<'_> {
         let read = texts::without_mark(&text);
         if let Some(offset) = read.bytes().position(is_control) {
             let finding = control_character(file, read, offset);
-            self.reading.diagnostics.push(finding);
+            self.keep(finding);
         } else {
-            self.documents(file, read);
+            self.documents(file, &texts::Lines::new(read));
         }
         if keep {
             self.reading.texts.keep(file, text);

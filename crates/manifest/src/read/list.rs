@@ -13,6 +13,7 @@ use super::{Reader, document, mistakes};
 use crate::{
     diagnostic::{Diagnostic, Severity, code},
     objects::kind,
+    texts::Lines,
     yaml::{Node, NodeId, Stream, View, YamlError},
 };
 
@@ -42,7 +43,7 @@ impl Reader<'_> {
     pub(super) fn list_item(
         &mut self,
         file: FileId,
-        text: &str,
+        text: &Lines<'_>,
         stream: &Stream<'_>,
         list: &mut List,
         index: usize,
@@ -72,7 +73,7 @@ impl Reader<'_> {
     fn item(
         &mut self,
         file: FileId,
-        text: &str,
+        text: &Lines<'_>,
         item: Node<'_>,
         defaults: document::Defaults<'_>,
         problems: Vec<YamlError>,
@@ -90,7 +91,7 @@ impl Reader<'_> {
     pub(super) fn list_end(
         &mut self,
         file: FileId,
-        text: &str,
+        text: &Lines<'_>,
         stream: &Stream<'_>,
         list: &mut List,
         root: NodeId,
@@ -111,13 +112,13 @@ impl Reader<'_> {
         }
         *list = List::default();
         self.objects += 1;
-        self.reading.diagnostics.extend(mistakes::findings(file, text, &problems).findings);
+        self.keep_all(mistakes::findings(file, text, &problems).findings);
         self.list_fields(file, node, kind);
         None
     }
 
     /// A list that was read whole: an item of another list, say.
-    pub(super) fn nested_list(&mut self, file: FileId, text: &str, node: Node<'_>, version: &str, kind: &str) {
+    pub(super) fn nested_list(&mut self, file: FileId, text: &Lines<'_>, node: Node<'_>, version: &str, kind: &str) {
         self.list_fields(file, node, kind);
         let defaults = kind::item_kind(kind).map(|kind| (version, kind));
         let Some(items) = node.get("items").filter(|items| !items.is_null()) else {
@@ -138,7 +139,7 @@ impl Reader<'_> {
                 let mut finding =
                     Diagnostic::error(code::API, "`items` must be a list").at(span, "put `- ` before each item");
                 finding.field = Some("items".to_owned());
-                self.reading.diagnostics.push(finding);
+                self.keep(finding);
             }
         }
     }
@@ -151,14 +152,14 @@ impl Reader<'_> {
         {
             let mut finding = Diagnostic::error(code::API, "this list has no `apiVersion`");
             finding.field = Some("apiVersion".to_owned());
-            self.reading.diagnostics.push(finding.at(span(place), "`apiVersion: v1` is missing"));
+            self.keep(finding.at(span(place), "`apiVersion: v1` is missing"));
         }
         let token = node.get("metadata").and_then(|metadata| metadata.get("continue"));
         if let Some(token) = token.filter(|token| token.text().is_some_and(|text| !text.is_empty())) {
             let message = format!("this {kind} is one page of several: objects are missing");
             let finding = Diagnostic::new(Severity::Warning, code::PARTIAL_LIST, message);
             let finding = finding.at(span(token), "more pages follow");
-            self.reading.diagnostics.push(finding.help("`kubectl get -o yaml` fetches all pages"));
+            self.keep(finding.help("`kubectl get -o yaml` fetches all pages"));
         }
     }
 

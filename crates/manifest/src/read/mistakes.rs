@@ -4,7 +4,7 @@ use palisade_engine::model::{FileId, Position, Span};
 
 use crate::{
     diagnostic::{Diagnostic, code},
-    texts,
+    texts::Lines,
     yaml::{Mistake, YamlError},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Findings {
 
 /// Several mistakes of one document. Where a `---` is missing nearly every key is there twice, and in
 /// a template nearly every line is a mistake: each is told once.
-pub(super) fn findings(file: FileId, text: &str, problems: &[YamlError]) -> Findings {
+pub(super) fn findings(file: FileId, text: &Lines<'_>, problems: &[YamlError]) -> Findings {
     if let Some(problem) = problems.iter().find(|problem| is_template(text, problem)) {
         return Findings { findings: vec![finding(file, text, problem)], hopeless: true };
     }
@@ -31,30 +31,32 @@ pub(super) fn findings(file: FileId, text: &str, problems: &[YamlError]) -> Find
     let findings = problems
         .iter()
         .filter(|problem| !top(problem) || !std::mem::replace(&mut hopeless, true))
+        .take(super::MAX_FINDINGS + 1)
         .map(|problem| finding(file, text, problem))
         .collect();
     Findings { findings, hopeless }
 }
 
 /// Whether a mistake is only what template braces look like to YAML.
-pub(super) fn is_template(text: &str, error: &YamlError) -> bool {
+pub(super) fn is_template(text: &Lines<'_>, error: &YamlError) -> bool {
     template_line(text, error).is_some()
 }
 
-fn template_line(text: &str, error: &YamlError) -> Option<(u32, usize)> {
+/// The line and byte of template braces at a mistake, or on the line before it.
+fn template_line(text: &Lines<'_>, error: &YamlError) -> Option<(u32, usize)> {
     if matches!(error.mistake, Mistake::DuplicateKey { .. } | Mistake::TooManyAliases) {
         return None;
     }
     let first = error.start.line.saturating_sub(1).max(1);
     let lines = (first..=error.start.line).rev();
-    lines.filter_map(|number| Some((number, texts::line(text, number)?.find("{{")?))).next()
+    lines.filter_map(|number| Some((number, short(text, number)?.find("{{")?))).next()
 }
 
 /// One mistake.
-pub(super) fn finding(file: FileId, text: &str, error: &YamlError) -> Diagnostic {
+pub(super) fn finding(file: FileId, text: &Lines<'_>, error: &YamlError) -> Diagnostic {
     let span = |(start, end)| Span { file, start, end };
     if let Some((line, byte)) = template_line(text, error) {
-        let line_text = texts::line(text, line).unwrap_or_default();
+        let line_text = short(text, line).unwrap_or_default();
         let before = line_text.get(..byte).unwrap_or_default().chars().count();
         let rest = line_text.get(byte..).unwrap_or_default();
         let braces = rest.find("}}").and_then(|end| rest.get(..end + 2)).unwrap_or(rest).chars().count();
@@ -99,10 +101,16 @@ pub(super) fn finding(file: FileId, text: &str, error: &YamlError) -> Diagnostic
     finding
 }
 
+/// A line that people write. To look into a longer one (JSON on one line) for each of its mistakes
+/// would take too long.
+fn short<'t>(text: &Lines<'t>, number: u32) -> Option<&'t str> {
+    text.line(number).filter(|line| line.len() < 10_000)
+}
+
 /// The tab that a line is indented with: the parser stops right before or after it.
-fn tab(text: &str, at: Position) -> (Position, Position) {
+fn tab(text: &Lines<'_>, at: Position) -> (Position, Position) {
     for line in at.line..=at.line.saturating_add(1) {
-        let content = texts::line(text, line).unwrap_or_default();
+        let content = short(text, line).unwrap_or_default();
         let indent = content.chars().take_while(|c| matches!(c, ' ' | '\t'));
         if let Some(before) = indent.enumerate().find(|(_, c)| *c == '\t').map(|(place, _)| place) {
             let start = Position { line, column: number(before).saturating_add(1) };
@@ -116,8 +124,8 @@ fn number(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn word_end(text: &str, at: Position) -> Position {
-    let rest = texts::line(text, at.line).unwrap_or_default();
+fn word_end(text: &Lines<'_>, at: Position) -> Position {
+    let rest = short(text, at.line).unwrap_or_default();
     let length = rest
         .chars()
         .skip(at.column.saturating_sub(1) as usize)

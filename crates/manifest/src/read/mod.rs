@@ -18,8 +18,19 @@ mod paths;
 
 pub(crate) use mistakes::TEMPLATE_HELP;
 
-/// More findings than this are only counted: nobody reads them, and a hostile file could make millions.
+/// More findings than this are not kept: nobody reads them, and a hostile file could make millions.
 const MAX_FINDINGS: usize = 10_000;
+
+/// Keeps a finding, unless there are far too many.
+pub(crate) fn keep(findings: &mut Vec<Diagnostic>, finding: Diagnostic) {
+    if findings.len() < MAX_FINDINGS {
+        findings.push(finding);
+    } else if findings.len() == MAX_FINDINGS {
+        // An error whatever the rest is: something may be missing from the inventory.
+        findings
+            .push(Diagnostic::error(code::INPUT, format!("more than {MAX_FINDINGS} findings: the rest is not shown")));
+    }
+}
 
 /// Longer texts in findings are cut.
 const LONGEST_TEXT: usize = 300;
@@ -116,6 +127,16 @@ impl<'o> Reader<'o> {
         }
     }
 
+    fn keep(&mut self, finding: Diagnostic) {
+        keep(&mut self.reading.diagnostics, finding);
+    }
+
+    fn keep_all(&mut self, findings: Vec<Diagnostic>) {
+        for finding in findings {
+            self.keep(finding);
+        }
+    }
+
     fn finish(mut self) -> Reading {
         if self.objects == 0 && !self.reading.has_errors() {
             let names: Vec<&str> = self.reading.inventory.sources.iter().map(|(_, name)| name.as_str()).collect();
@@ -123,16 +144,10 @@ impl<'o> Reader<'o> {
             let finding = Diagnostic::error(code::INPUT, format!("no object in the input: {of}"));
             let finding =
                 finding.help("an empty input says nothing about a cluster, so nothing can be answered from it");
-            self.reading.diagnostics.push(finding);
+            keep(&mut self.reading.diagnostics, finding);
         }
         for finding in &mut self.reading.diagnostics {
             presentable(finding);
-        }
-        let count = self.reading.diagnostics.len();
-        if count > MAX_FINDINGS {
-            self.reading.diagnostics.truncate(MAX_FINDINGS);
-            let more = format!("{} more findings are not shown", count - MAX_FINDINGS);
-            self.reading.diagnostics.push(Diagnostic::error(code::INPUT, more));
         }
         self.reading
     }

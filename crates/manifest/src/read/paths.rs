@@ -36,7 +36,7 @@ impl Reader<'_> {
             if found.folders && !self.options.recursive {
                 finding = finding.help("there are folders in it: -R reads those too");
             }
-            self.reading.diagnostics.push(finding);
+            self.keep(finding);
         }
         for file in found.files {
             self.file(&file);
@@ -110,7 +110,7 @@ impl Reader<'_> {
             _ => error.to_string(),
         };
         let finding = Diagnostic::error(code::INPUT, format!("{} cannot be read: {why}", path.display()));
-        self.reading.diagnostics.push(finding);
+        self.keep(finding);
     }
 }
 

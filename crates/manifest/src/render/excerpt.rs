@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use palisade_engine::model::{Position, Span};
 
-use crate::texts;
+use crate::texts::Text;
 
 /// Lines of context that are shown above a caret line at most; what is between is left out.
 const MAX_CONTEXT: usize = 8;
@@ -27,20 +27,23 @@ pub(super) struct Mark {
 #[derive(Debug)]
 pub(super) struct Window {
     path: Option<String>,
+    /// Characters that are underlined at most, so that all of them fit on the terminal.
+    longest_mark: usize,
     lines: Vec<(u32, String)>,
     marks: Vec<(u32, Range<usize>, String, Option<bool>)>,
     built: (String, Vec<Mark>),
 }
 
 impl Window {
-    pub(super) fn new(path: Option<String>) -> Self {
-        Self { path, lines: Vec::new(), marks: Vec::new(), built: (String::new(), Vec::new()) }
+    pub(super) fn new(path: Option<String>, width: usize) -> Self {
+        let longest_mark = width.saturating_sub(16);
+        Self { path, longest_mark, lines: Vec::new(), marks: Vec::new(), built: (String::new(), Vec::new()) }
     }
 
     /// Marks the first line of a span. `None` when the text has no such line.
-    pub(super) fn add(&mut self, text: &str, span: Span, label: &str, is_primary: bool) -> Option<()> {
-        let line = texts::line(text, span.start.line)?;
-        let bytes = marked(line, span);
+    pub(super) fn add(&mut self, text: &Text, span: Span, label: &str, is_primary: bool) -> Option<()> {
+        let line = text.line(span.start.line)?;
+        let bytes = marked(line, span, self.longest_mark);
         self.marks.push((span.start.line, bytes, label.to_owned(), Some(is_primary)));
         self.show(span.start.line, line);
         self.build();
@@ -48,16 +51,12 @@ impl Window {
     }
 
     /// Shows the lines from the beginning of `from` down to `to`.
-    pub(super) fn add_context(&mut self, text: &str, from: Span, to: Span) {
+    pub(super) fn add_context(&mut self, text: &Text, from: Span, to: Span) {
         let count = to.start.line.saturating_sub(from.start.line) as usize;
-        let mut lines: Vec<(u32, &str)> = (from.start.line..to.start.line)
-            .zip(texts::lines(text).skip(from.start.line.saturating_sub(1) as usize))
-            .collect();
-        if count > MAX_CONTEXT {
-            // The beginning says what it is, the end leads to the caret.
-            lines.drain(2..count.saturating_sub(MAX_CONTEXT - 2));
-        }
-        for (number, line) in lines {
+        // The beginning says what it is, the end leads to the caret.
+        let left_out = if count > MAX_CONTEXT { 2..count.saturating_sub(MAX_CONTEXT - 2) } else { 0..0 };
+        let shown = (from.start.line..to.start.line).enumerate().filter(|(place, _)| !left_out.contains(place));
+        for (number, line) in shown.filter_map(|(_, number)| Some((number, text.line(number)?))) {
             self.marks.push((number, 0..line.len(), String::new(), None));
             self.show(number, line);
         }
@@ -133,7 +132,7 @@ impl Window {
 }
 
 /// The bytes of a line that a span covers; at least one character, unless the line ends there.
-fn marked(line: &str, span: Span) -> Range<usize> {
+fn marked(line: &str, span: Span, longest: usize) -> Range<usize> {
     let byte = |column: u32| {
         let place = column.saturating_sub(1) as usize;
         line.char_indices().nth(place).map_or(line.len(), |(byte, _)| byte)
@@ -142,5 +141,7 @@ fn marked(line: &str, span: Span) -> Range<usize> {
     let start = byte(span.start.column);
     let end = if last == span.start.line { byte(column) } else { line.trim_end().len() };
     let next = line.get(start..).and_then(|rest| rest.chars().next()).map_or(start, |c| start + c.len_utf8());
-    start..end.max(next)
+    let rest = line.get(start..).unwrap_or_default();
+    let most = rest.char_indices().nth(longest).map_or(line.len(), |(byte, _)| start + byte);
+    start..end.max(next).min(most)
 }

@@ -57,6 +57,7 @@ impl Renderer {
         let level = match finding.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
         let title = wrap::text(&finding.message, self.width.saturating_sub(title_indent));
         let mut help = finding.help.clone();
@@ -92,7 +93,7 @@ impl Renderer {
     /// A line of a policy with carets under it, and lines above it for context. `None` when the text
     /// cannot be had, or no longer has that line.
     pub fn excerpt(&self, excerpt: &Excerpt<'_>, texts: &dyn SourceText) -> Option<String> {
-        let mut window = Window::new(None);
+        let mut window = Window::new(None, self.width);
         let text = texts.text(excerpt.span.file)?;
         window.add(&text, excerpt.span, excerpt.label, true)?;
         if let Some(from) = excerpt.from.filter(|from| from.file == excerpt.span.file) {
@@ -124,7 +125,7 @@ impl Renderer {
                 None => {
                     let path =
                         if is_primary { PATH.to_string() } else { sources.name(annotation.span.file).to_owned() };
-                    let mut window = Window::new(Some(path));
+                    let mut window = Window::new(Some(path), self.width);
                     if window.add(&text, annotation.span, label, is_primary).is_some() {
                         windows.push((annotation.span, window));
                     } else if is_primary {

@@ -5,7 +5,10 @@ use std::rc::Rc;
 use palisade_engine::model::{FileId, Position};
 
 use super::*;
-use crate::{ReadOptions, Reading, read_text, texts::ReadAgain};
+use crate::{
+    ReadOptions, Reading, read_text,
+    texts::{ReadAgain, Text},
+};
 
 fn read(text: &str) -> Reading {
     read_text("policies.yaml", text, &ReadOptions::default())
@@ -126,6 +129,11 @@ fn long_line_and_long_path() {
 }
 
 #[test]
+fn prose_instead_of_a_manifest() {
+    insta::assert_snapshot!(told(&format!("{}\n", "The cluster has many nodes and many policies. ".repeat(5))));
+}
+
+#[test]
 fn empty_input() {
     insta::assert_snapshot!(told("# nothing\n"));
 }
@@ -136,12 +144,16 @@ fn unicode_and_colour() {
     insta::assert_snapshot!(draw(&reading, Renderer::new(80, true, true)));
 }
 
-struct One(Rc<str>);
+struct One(Rc<Text>);
 
 impl SourceText for One {
-    fn text(&self, _: FileId) -> Option<Rc<str>> {
+    fn text(&self, _: FileId) -> Option<Rc<Text>> {
         Some(Rc::clone(&self.0))
     }
+}
+
+fn one(text: &str) -> One {
+    One(Rc::new(Text::new(text)))
 }
 
 #[test]
@@ -152,7 +164,7 @@ fn policy_line_with_its_rule() {
     let reading = read(&text);
     let rule = &reading.inventory.policies[0].ingress[0];
     let crate::diagnostic::Annotation { span, .. } = annotation(&rule.peers[0]);
-    let texts = One(Rc::from(text));
+    let texts = one(&text);
     let excerpt = Excerpt { span, label: "prod/frontend has app=frontend", from: rule.at, notes: &[] };
     let notes =
         ["to allow it, both halves must: egress TCP 5432 to app=database in frontend-policy, and ingress".to_owned()];
@@ -178,7 +190,7 @@ fn far_below_the_rule_the_middle_is_left_out() {
     let rule = &reading.inventory.policies[0].ingress[0];
     let span = annotation(&rule.peers[25]).span;
     let excerpt = Excerpt { span, label: "here", from: rule.at, notes: &[] };
-    insta::assert_snapshot!(Renderer::new(80, false, false).excerpt(&excerpt, &One(Rc::from(text))).unwrap());
+    insta::assert_snapshot!(Renderer::new(80, false, false).excerpt(&excerpt, &one(&text)).unwrap());
 }
 
 #[test]
@@ -187,11 +199,11 @@ fn a_text_that_changed_costs_only_its_excerpt() {
     let finding = &reading.diagnostics[0];
     let renderer = Renderer::new(80, false, false);
     for text in ["", "a\n", "é\u{301}\r\n\t\n\n\n\n\n\n", "\u{f8ff}:1:1\n\n\n\n\n\n\n日\n日\n"] {
-        let drawn = renderer.diagnostic(finding, &reading.inventory.sources, &One(Rc::from(text)));
+        let drawn = renderer.diagnostic(finding, &reading.inventory.sources, &one(text));
         assert!(drawn.contains("--> policies.yaml:8:17  NetworkPolicy prod/api-allow"), "{drawn}");
     }
     let span = finding.primary.as_ref().unwrap().span;
     let beyond = Span { start: Position { line: u32::MAX, column: u32::MAX }, ..span };
     let excerpt = Excerpt { span: beyond, label: "", from: Some(span), notes: &[] };
-    assert_eq!(renderer.excerpt(&excerpt, &One(Rc::from("a"))), None);
+    assert_eq!(renderer.excerpt(&excerpt, &one("a")), None);
 }

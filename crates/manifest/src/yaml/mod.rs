@@ -9,11 +9,12 @@
 //! ```
 //!
 //! Nothing here knows what a Pod is: the one thing it knows of Kubernetes is that a list is a
-//! mapping with the key `items`. Types of scalars are kubectl's ([`scalar`]). Every text ends with
+//! mapping with the key `items`. Types of scalars are kubectl's ([`Value`]). Every text ends with
 //! a result in time proportional to its length: nesting and the size of one object are limited, and
 //! what aliases stand for is paid from a budget in proportion to what was written.
 
 mod build;
+mod json;
 mod mistake;
 mod scalar;
 mod stream;
@@ -29,3 +30,6 @@ pub const MAX_DEPTH: usize = 128;
 
 /// Values in one object. etcd takes 1.5 MB, which is less than a million.
 pub const MAX_NODES: usize = 4_000_000;
+
+#[cfg(test)]
+mod tests;

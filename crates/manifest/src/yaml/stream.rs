@@ -6,6 +6,7 @@ use palisade_engine::model::Position;
 use super::{
     MAX_DEPTH,
     build::Builder,
+    json,
     mistake::{Mistake, YamlError},
     tree::{Mark, NodeId, Tree},
 };
@@ -70,9 +71,9 @@ enum State {
 
 /// A place in the text: byte offset and position.
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    byte: usize,
-    position: Position,
+pub(super) struct Place {
+    pub(super) byte: usize,
+    pub(super) position: Position,
 }
 
 const BEGINNING: Place = Place { byte: 0, position: Position { line: 1, column: 1 } };
@@ -98,6 +99,8 @@ pub struct Stream<'t> {
     kind: Option<NodeId>,
     /// What the arena held before the first item.
     before_items: Mark,
+    /// Where to go on when the parser, which sees one JSON object alone, is done with it.
+    after_object: Option<Place>,
     /// Whether the parser was made to look for the next `---` after a mistake.
     recovered: bool,
 }
@@ -121,6 +124,7 @@ impl<'t> Stream<'t> {
             api_version: None,
             kind: None,
             before_items: Mark::default(),
+            after_object: None,
             recovered: false,
         }
     }
@@ -165,8 +169,8 @@ impl<'t> Stream<'t> {
                 State::End => return Ok(None),
                 State::Between => match self.between()? {
                     Some((Event::DocumentStart(..), span)) => self.begin(span),
-                    Some((Event::StreamEnd, _)) | None => self.state = State::End,
                     Some(_) => {}
+                    None => self.state = State::End,
                 },
                 State::Document => {
                     let Some((event, span)) = self.pull()? else { continue };
@@ -209,19 +213,38 @@ impl<'t> Stream<'t> {
     /// The next event outside of documents. One JSON object after the other without a `---` between
     /// them is what kubectl reads too, so the second begins a document of its own.
     fn between(&mut self) -> Result<Option<(Event<'t>, Span)>, YamlError> {
-        match self.parser.next_event() {
-            Some(Err(error)) => {
-                let mark = *error.marker();
-                let byte = self.base.byte + mark.byte_offset().unwrap_or_default();
-                let next = self.text.get(byte..).is_some_and(|rest| rest.starts_with('{'));
-                if self.braces && next && *error.kind() == ErrorKind::ExpectedDocumentStart {
-                    self.start_at(Place { byte, position: self.builder.place(mark) });
-                    return self.pull();
+        loop {
+            match self.parser.next_event() {
+                Some(Err(error)) => {
+                    let place = self.place(*error.marker());
+                    if self.braces && *error.kind() == ErrorKind::ExpectedDocumentStart && self.is_brace(place) {
+                        self.start_at_object(place);
+                        continue;
+                    }
+                    return Err(self.mistake(&error));
                 }
-                Err(self.mistake(&error))
+                Some(Ok((Event::StreamEnd, _))) | None => match self.after_object.take() {
+                    Some(place) if self.is_brace(place) => self.start_at_object(place),
+                    Some(place) if place.byte < self.text.len() => self.start_at(place),
+                    _ => return Ok(None),
+                },
+                Some(Ok(event)) => return Ok(Some(event)),
             }
-            Some(Ok(event)) => Ok(Some(event)),
-            None => Ok(None),
+        }
+    }
+
+    fn is_brace(&self, place: Place) -> bool {
+        self.text.as_bytes().get(place.byte) == Some(&b'{')
+    }
+
+    /// Begins with the JSON object at `place`, and shows the parser no more than that: it would look
+    /// far ahead on the same line for the `:` that makes a key of an object.
+    fn start_at_object(&mut self, place: Place) {
+        self.start_at(place);
+        let rest = self.text.get(place.byte..).unwrap_or_default();
+        if let Some(object) = json::object(rest) {
+            self.parser = parser(object);
+            self.after_object = Some(json::after(rest, object.len(), place));
         }
     }
 
@@ -329,8 +352,9 @@ impl<'t> Stream<'t> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(Some(event)),
             Some(Err(error)) => Err(self.mistake(&error)),
+            // Only between documents, where the caller looks for what else there is.
             None => {
-                self.state = State::End;
+                self.state = State::Between;
                 Ok(None)
             }
         }
@@ -341,6 +365,7 @@ impl<'t> Stream<'t> {
         self.recovered = true;
         self.state = match self.parser.proceed_next_document() {
             Ok(true) => State::Between,
+            Ok(false) | Err(_) if self.after_object.is_some() => State::Between,
             Ok(false) | Err(_) => State::End,
         };
     }
@@ -348,6 +373,7 @@ impl<'t> Stream<'t> {
     fn start_at(&mut self, place: Place) {
         self.parser = parser(self.text.get(place.byte..).unwrap_or_default());
         self.base = place;
+        self.after_object = None;
         self.next_document = place;
         self.builder.begin(place.position);
         self.state = State::Between;

@@ -78,7 +78,7 @@ pub(super) struct Stored<'t> {
 
 /// Nodes of one document.
 ///
-/// INVARIANT: a [`NodeId`] and a [`Links`] are used only with the tree that made them, and only until
+/// INVARIANT: a [`NodeId`] and a `Links` are used only with the tree that made them, and only until
 /// it is cleared below them (the borrow that a [`Node`] holds sees to that).
 #[derive(Debug, Default)]
 pub struct Tree<'t> {

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use palisade_engine::model::{PortRange, Protocol};
+use palisade_engine::{
+    compile::Action,
+    model::{PortRange, Protocol},
+};
 
-use super::peers::Union;
-use palisade_engine::compile::Action;
+use super::peers::{UnionId, Unions};
 
 /// One rule, as far as the cells are concerned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) action: Action,
-    pub(super) peers: Union,
+    pub(super) peers: UnionId,
     pub(super) traffic: Traffic,
 }
 
@@ -25,7 +27,7 @@ pub(super) enum Traffic {
 }
 
 /// What is asked in one cell, in order: the first whose peers have the other end acts.
-pub(super) type Decisions = Vec<(Action, Union)>;
+pub(super) type Decisions = Vec<(Action, UnionId)>;
 
 /// The cells of a tier.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,24 +40,30 @@ pub(super) struct Cells {
 
 impl Cells {
     /// Cuts the port space by the entries, which are in order.
-    pub(super) fn cut(entries: &[Entry]) -> Self {
-        let all = entries.iter().filter(|entry| entry.traffic == Traffic::All);
-        let mut cells = Self { rest: decisions(all), ports: BTreeMap::new() };
+    pub(super) fn cut(entries: &[Entry], unions: &mut Unions) -> Self {
+        let everywhere: BTreeMap<usize, &Entry> =
+            entries.iter().enumerate().filter(|(_, entry)| entry.traffic == Traffic::All).collect();
+        let mut cells = Self { rest: decisions(everywhere.values(), unions), ports: BTreeMap::new() };
         for protocol in Protocol::ALL {
+            let edges = edges(entries, protocol);
+            let ends = edges.keys().skip(1).map(|next| next - 1).chain([u16::MAX]);
+            // The entries that count from the edge on, in their order.
+            let mut here = everywhere.clone();
             let mut open: Option<(PortRange, Decisions)> = None;
-            for range in elementary_ranges(entries, protocol) {
-                let here = entries.iter().filter(|entry| match entry.traffic {
-                    Traffic::All => true,
-                    Traffic::Ports(of, ports) => of == protocol && ports.contains(range.first()),
-                });
-                let here = decisions(here);
+            for ((first, edge), last) in edges.iter().zip(ends) {
+                here.extend(edge.begin.iter().copied());
+                for place in &edge.end {
+                    here.remove(place);
+                }
+                let decisions = decisions(here.values(), unions);
+                let Some(range) = PortRange::new(*first, last) else { continue };
                 open = match open.take() {
-                    Some((before, same)) if same == here => {
-                        PortRange::new(before.first(), range.last()).map(|joined| (joined, same))
+                    Some((before, same)) if same == decisions => {
+                        PortRange::new(before.first(), last).map(|joined| (joined, same))
                     }
                     before => {
                         cells.keep(protocol, before);
-                        Some((range, here))
+                        Some((range, decisions))
                     }
                 };
             }
@@ -71,33 +79,40 @@ impl Cells {
     }
 }
 
-/// Ranges that cover all ports, such that every entry covers each of them whole or not at all.
-fn elementary_ranges(entries: &[Entry], protocol: Protocol) -> Vec<PortRange> {
-    let mut starts: Vec<u16> = vec![0];
-    for entry in entries {
+/// The entries that begin or no longer count at a port, by their place.
+#[derive(Default)]
+struct Edge<'a> {
+    begin: Vec<(usize, &'a Entry)>,
+    end: Vec<usize>,
+}
+
+/// The ports at which something changes, port 0 among them: between two of them every entry covers
+/// all or nothing.
+fn edges(entries: &[Entry], protocol: Protocol) -> BTreeMap<u16, Edge<'_>> {
+    let mut edges = BTreeMap::from([(0, Edge::default())]);
+    for (place, entry) in entries.iter().enumerate() {
         if let Traffic::Ports(of, range) = entry.traffic
             && of == protocol
         {
-            starts.push(range.first());
-            starts.extend(range.last().checked_add(1));
+            edges.entry(range.first()).or_default().begin.push((place, entry));
+            if let Some(after) = range.last().checked_add(1) {
+                edges.entry(after).or_default().end.push(place);
+            }
         }
     }
-    starts.sort_unstable();
-    starts.dedup();
-    let ends = starts.iter().skip(1).map(|next| next - 1).chain([u16::MAX]);
-    starts.iter().zip(ends).filter_map(|(first, last)| PortRange::new(*first, last)).collect()
+    edges
 }
 
 /// Neighbours of the same action become one question.
-fn decisions<'a>(entries: impl Iterator<Item = &'a Entry>) -> Decisions {
-    let mut decisions: Decisions = Vec::new();
+fn decisions<'a>(entries: impl Iterator<Item = &'a &'a Entry>, unions: &mut Unions) -> Decisions {
+    let mut runs: Vec<(Action, Vec<UnionId>)> = Vec::new();
     for entry in entries {
-        match decisions.last_mut() {
-            Some((action, peers)) if *action == entry.action => peers.merge(&entry.peers),
-            _ => decisions.push((entry.action, entry.peers.clone())),
+        match runs.last_mut() {
+            Some((action, peers)) if *action == entry.action => peers.push(entry.peers),
+            _ => runs.push((entry.action, vec![entry.peers])),
         }
     }
-    decisions
+    runs.into_iter().map(|(action, peers)| (action, unions.merge(peers))).collect()
 }
 
 #[cfg(test)]
@@ -105,45 +120,52 @@ mod tests {
     use super::*;
     use crate::plan::peers::{Peer, Who};
 
-    fn entry(name: &str, traffic: Traffic) -> Entry {
-        let peer = Peer { who: Who::Anyone, with_port: Some((name.into(), Protocol::Tcp, 1)) };
-        Entry { action: Action::Accept, peers: Union::of([peer]), traffic }
+    /// The cells of one rule a name, as ranges of ports with how many peers may use them.
+    fn cut(rules: &[(&str, Traffic)]) -> (Vec<(u16, u16, usize)>, Decisions) {
+        let mut unions = Unions::default();
+        let mut entry = |(name, traffic): &(&str, Traffic)| {
+            let peer = Peer { who: Who::Anyone, with_port: Some(((*name).into(), Protocol::Tcp, 1)) };
+            Entry { action: Action::Accept, peers: unions.of([peer]), traffic: *traffic }
+        };
+        let entries: Vec<Entry> = rules.iter().map(&mut entry).collect();
+        let cells = Cells::cut(&entries, &mut unions);
+        let size = |decisions: &Decisions| decisions.iter().map(|(_, union)| unions.peers(*union).count()).sum();
+        let shown = cells.ports.iter().map(|((_, range), cell)| (range.first(), range.last(), size(cell)));
+        (shown.collect(), cells.rest)
     }
 
     fn tcp(first: u16, last: u16) -> Traffic {
         Traffic::Ports(Protocol::Tcp, PortRange::new(first, last).unwrap())
     }
 
-    fn shown(cells: &Cells) -> Vec<(u16, u16, usize)> {
-        let size = |decisions: &Decisions| match decisions.as_slice() {
-            [(Action::Accept, Union::Of(peers))] => peers.len(),
-            _ => 0,
-        };
-        cells.ports.iter().map(|((_, range), cell)| (range.first(), range.last(), size(cell))).collect()
-    }
-
     #[test]
     fn overlapping_ranges_are_cut_apart() {
-        let cells = Cells::cut(&[entry("a", tcp(80, 90)), entry("b", tcp(85, 100)), entry("c", tcp(443, 443))]);
-        assert_eq!(shown(&cells), [(80, 84, 1), (85, 90, 2), (91, 100, 1), (443, 443, 1)]);
-        assert!(cells.rest.is_empty());
+        let (cells, rest) = cut(&[("a", tcp(80, 90)), ("b", tcp(85, 100)), ("c", tcp(443, 443))]);
+        assert_eq!(cells, [(80, 84, 1), (85, 90, 2), (91, 100, 1), (443, 443, 1)]);
+        assert!(rest.is_empty());
     }
 
     #[test]
     fn a_rule_for_all_traffic_counts_everywhere() {
-        let cells = Cells::cut(&[entry("a", tcp(0, 65_535)), entry("b", Traffic::All)]);
-        assert_eq!(shown(&cells), [(0, 65_535, 2)]);
-        assert_eq!(cells.rest.len(), 1);
+        let (cells, rest) = cut(&[("a", tcp(0, 65_535)), ("b", Traffic::All)]);
+        assert_eq!(cells, [(0, 65_535, 2)]);
+        assert_eq!(rest.len(), 1);
+    }
+
+    #[test]
+    fn the_ends_of_the_port_space_are_cells_too() {
+        let (cells, _) = cut(&[("a", tcp(0, 0)), ("b", tcp(65_535, 65_535))]);
+        assert_eq!(cells, [(0, 0, 1), (65_535, 65_535, 1)]);
     }
 
     #[test]
     fn neighbours_with_the_same_peers_become_one_cell() {
-        let cells = Cells::cut(&[entry("a", tcp(1, 10)), entry("a", tcp(11, 20))]);
-        assert_eq!(shown(&cells), [(1, 20, 1)]);
+        assert_eq!(cut(&[("a", tcp(1, 10)), ("a", tcp(11, 20))]).0, [(1, 20, 1)]);
+        assert_eq!(cut(&[("a", tcp(1, 10)), ("a", tcp(5, 20))]).0, [(1, 20, 1)]);
     }
 
     #[test]
     fn what_changes_nothing_is_no_cell() {
-        assert!(Cells::cut(&[entry("a", Traffic::All), entry("a", tcp(80, 80))]).ports.is_empty());
+        assert!(cut(&[("a", Traffic::All), ("a", tcp(80, 80))]).0.is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! The ruleset of one node, planned from the policy program.
 //!
 //! ```text
-//! chain forward    cut connections ─► established ─► forged source ─► neighbour discovery ─► itself
+//! chain forward    cut connections ─► established ─► neighbour discovery ─► forged source ─► itself
 //!                  ─► map egress  by source address ──────► chain of the pod's egress profile
 //!                  ─► map ingress by destination address ─► chain of the pod's ingress profile
 //! chain of a       the port's cell: plain rules, or a verdict map on protocol and port in front
@@ -33,7 +33,7 @@ use crate::ruleset::{Chain, End, Expression, FORWARD, Key, Name, Rule, Ruleset, 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// How the names of the interfaces begin that lead to one pod each, such as `veth` or `cali`: a
-    /// new packet from there must have a source that is reached through there. None: not checked.
+    /// new packet from there must have a source that is reached through there. Empty: not checked.
     pub pod_interfaces: Vec<String>,
     /// The bit of the conntrack mark that cuts a connection.
     pub cut_mark: u32,
@@ -122,6 +122,9 @@ fn forward(options: &Options) -> Chain {
         .comment("connections that a change of policy has cut"),
         Rule::new([Expression::EstablishedOrRelated, Expression::Verdict(Verdict::Accept)]),
     ];
+    // Router and neighbour solicitation, advertisement, redirect (RFC 4861): a bridged pod needs them to be
+    // reached. Before the forged: the solicitation that looks for a duplicate address comes from `::`.
+    rules.push(Rule::new([Expression::Icmpv6Types(133, 137), Expression::Verdict(Verdict::Accept)]));
     for prefix in &options.pod_interfaces {
         let forged = [
             Expression::InterfacePrefix(prefix.clone()),
@@ -131,8 +134,6 @@ fn forward(options: &Options) -> Chain {
         ];
         rules.push(Rule::new(forged).comment("forged source address"));
     }
-    // Router and neighbour solicitation, advertisement, redirect (RFC 4861): a bridged pod needs them to be reached.
-    rules.push(Rule::new([Expression::Icmpv6Types(133, 137), Expression::Verdict(Verdict::Accept)]));
     for family in Family::ALL {
         let itself = [Expression::PairIn(family, self_name(family)), Expression::Verdict(Verdict::Accept)];
         rules.push(Rule::new(itself).comment("a pod always reaches itself"));

@@ -15,7 +15,7 @@ use super::{
     Options, Plan,
     cells::{Cells, Decisions, Entry, Traffic},
     names::content_name,
-    peers::{Lookup, Peer, Union, Who, lookups},
+    peers::{Lookup, Members, Peer, UnionId, Unions, Who},
 };
 use crate::{
     ruleset::{Chain, End, Expression, Key, Name, Rule, Set, SetKind, Verdict, shortened},
@@ -28,10 +28,15 @@ const PLAIN_RULES: usize = 6;
 
 /// Plans chains, each once.
 pub(super) struct ProfilePlanner<'a> {
-    cluster: &'a Cluster,
     program: &'a PolicyProgram,
     options: &'a Options,
+    members: Members<'a>,
+    unions: Unions,
+    /// What finds the members of a union; its sets are in the plan.
+    lookups: FxHashMap<UnionId, Vec<Lookup>>,
     plan: Plan,
+    /// The first chain for an identity.
+    subjects: FxHashMap<(IdentityId, Direction), Option<Name>>,
     /// The first chain of a profile, by what it depends on.
     chains: FxHashMap<(ProfileId, NamedPorts), Name>,
 }
@@ -41,7 +46,17 @@ type NamedPorts = Vec<(palisade_engine::model::Name, Protocol, Vec<u16>)>;
 
 impl<'a> ProfilePlanner<'a> {
     pub(super) fn new(cluster: &'a Cluster, program: &'a PolicyProgram, options: &'a Options) -> Self {
-        Self { cluster, program, options, plan: Plan::default(), chains: FxHashMap::default() }
+        let members = Members::new(cluster, program);
+        Self {
+            program,
+            options,
+            members,
+            unions: Unions::default(),
+            lookups: FxHashMap::default(),
+            plan: Plan::default(),
+            subjects: FxHashMap::default(),
+            chains: FxHashMap::default(),
+        }
     }
 
     pub(super) fn finish(mut self) -> Plan {
@@ -54,6 +69,15 @@ impl<'a> ProfilePlanner<'a> {
 
     /// The chain that judges the pods of an identity in a direction; `None` when no policy affects them.
     pub(super) fn chain(&mut self, identity: IdentityId, direction: Direction) -> Option<Name> {
+        if let Some(known) = self.subjects.get(&(identity, direction)) {
+            return known.clone();
+        }
+        let chain = self.profile_chain(identity, direction);
+        self.subjects.insert((identity, direction), chain.clone());
+        chain
+    }
+
+    fn profile_chain(&mut self, identity: IdentityId, direction: Direction) -> Option<Name> {
         let id = self.program.profile_of(identity, direction);
         let profile = self.program.profile(id);
         if profile.is_open() {
@@ -98,9 +122,11 @@ impl<'a> ProfilePlanner<'a> {
         direction: Direction,
         next: &Verdict,
     ) -> Name {
-        let rules = tier.rules.iter().map(|id| self.program.rule(*id));
-        let entries: Vec<Entry> = rules.flat_map(|rule| self.entries(rule, subject)).collect();
-        let cells = Cells::cut(&entries);
+        let mut entries = Vec::new();
+        for rule in &tier.rules {
+            self.entries(self.program.rule(*rule), subject, &mut entries);
+        }
+        let cells = Cells::cut(&entries, &mut self.unions);
         let deny = self.deny_chain(id, tier, direction);
         let actions = Actions {
             end: match direction {
@@ -141,7 +167,7 @@ impl<'a> ProfilePlanner<'a> {
         let (mut exact, mut ranges) = (BTreeMap::new(), BTreeMap::new());
         for ((protocol, range), decisions) in &cells.ports {
             let verdict = match decisions.as_slice() {
-                [(action, Union::Any), ..] => actions.verdict(*action).clone(),
+                [(action, UnionId::ANY), ..] => actions.verdict(*action).clone(),
                 decisions => {
                     let mut rules = self.ask(decisions, actions, &[]);
                     rules.push(Rule::new([Expression::Verdict(last.clone())]));
@@ -165,34 +191,38 @@ impl<'a> ProfilePlanner<'a> {
     }
 
     /// The rules that ask for the peers of each decision, behind the expressions `when`.
-    fn ask(&mut self, decisions: &[(Action, Union)], actions: &Actions, when: &[Expression]) -> Vec<Rule> {
+    fn ask(&mut self, decisions: &[(Action, UnionId)], actions: &Actions, when: &[Expression]) -> Vec<Rule> {
         let mut rules = Vec::new();
         for (action, union) in decisions {
             let verdict = Expression::Verdict(actions.verdict(*action).clone());
-            let Union::Of(peers) = union else {
+            if *union == UnionId::ANY {
                 rules.push(Rule::new(when.iter().cloned().chain([verdict])));
                 break;
-            };
-            for lookup in lookups(self.cluster, self.program, peers) {
-                let name = match &lookup {
-                    Lookup::Family(_) => "",
-                    Lookup::Set(_, _, name) => name,
-                };
-                let expression = lookup.expression(actions.end, name);
+            }
+            for lookup in self.lookups(*union) {
+                let expression = lookup.expression(actions.end);
                 rules.push(Rule::new(when.iter().cloned().chain([expression, verdict.clone()])));
-                if let Lookup::Set(_, set, name) = lookup {
-                    self.plan.ruleset.sets.insert(name, set);
-                }
             }
         }
         rules
     }
 
+    fn lookups(&mut self, union: UnionId) -> &[Lookup] {
+        self.lookups.entry(union).or_insert_with(|| {
+            let (lookups, sets) = self.members.lookups(self.unions.peers(union));
+            self.plan.ruleset.sets.extend(sets);
+            lookups
+        })
+    }
+
     /// The chain that logs, counts and drops what a tier of a profile denies; one for each group of
     /// policies that isolates.
     fn deny_chain(&mut self, id: ProfileId, tier: &TierRules, direction: Direction) -> Name {
-        let policies = tier.policies.iter().map(|policy| self.cluster.policy(*policy).id.to_string());
-        let policies = policies.collect::<Vec<_>>().join(", ");
+        let policies = tier.policies.iter().map(|policy| self.members.cluster.policy(*policy).id.to_string());
+        let mut policies: Vec<String> = policies.collect();
+        // The order in which policies are read must not matter.
+        policies.sort();
+        let policies = policies.join(", ");
         let name = content_name(&format!("deny-{}", prefix(direction)), &format!("{:?} {policies}", tier.tier));
         let mut rules = Vec::new();
         if let Some(log) = self.options.log {
@@ -215,45 +245,29 @@ impl<'a> ProfilePlanner<'a> {
     }
 
     /// One rule as entries: named ports become numbers, each with the peers that it means.
-    fn entries(&self, rule: &PolicyRule, subject: IdentityId) -> Vec<Entry> {
-        let action = rule.action;
-        let Ports::Of(ports) = &rule.ports else {
-            return vec![Entry { action, peers: union(&rule.peers, None), traffic: Traffic::All }];
-        };
-        let mut entries = Vec::new();
+    fn entries(&mut self, rule: &PolicyRule, subject: IdentityId, entries: &mut Vec<Entry>) {
+        let unions = &mut self.unions;
+        let peers = unions.of(peers(&rule.peers, None));
+        let mut add = |peers, traffic| entries.push(Entry { action: rule.action, peers, traffic });
+        let Ports::Of(ports) = &rule.ports else { return add(peers, Traffic::All) };
         for port in ports {
             let protocol = port.protocol;
+            let single = |number| Traffic::Ports(protocol, PortRange::single(number));
             match (&port.ports, rule.origin.direction) {
-                (RulePorts::Range(range), _) => {
-                    let traffic = Traffic::Ports(protocol, *range);
-                    entries.push(Entry { action, peers: union(&rule.peers, None), traffic });
-                }
+                (RulePorts::Range(range), _) => add(peers, Traffic::Ports(protocol, *range)),
                 (RulePorts::Named(name), Direction::Ingress) => {
                     for number in self.program.identity(subject).port_numbers(name, protocol) {
-                        let traffic = Traffic::Ports(protocol, PortRange::single(*number));
-                        entries.push(Entry { action, peers: union(&rule.peers, None), traffic });
+                        add(peers, single(*number));
                     }
                 }
                 (RulePorts::Named(name), Direction::Egress) => {
-                    for number in self.numbers_anywhere(name, protocol) {
+                    for number in self.members.numbers(name, protocol) {
                         let with_port = Some((name.clone(), protocol, number));
-                        let traffic = Traffic::Ports(protocol, PortRange::single(number));
-                        entries.push(Entry { action, peers: union(&rule.peers, with_port), traffic });
+                        add(unions.of(self::peers(&rule.peers, with_port)), single(number));
                     }
                 }
             }
         }
-        entries
-    }
-
-    /// Every number that some pod gives to a named port.
-    fn numbers_anywhere(&self, name: &palisade_engine::model::Name, protocol: Protocol) -> Vec<u16> {
-        let identities = self.program.identities();
-        let mut numbers: Vec<u16> =
-            identities.flat_map(|(_, identity)| identity.port_numbers(name, protocol).iter().copied()).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers
     }
 }
 
@@ -294,13 +308,16 @@ fn named_in(rule: &PolicyRule) -> impl Iterator<Item = (Protocol, &palisade_engi
     })
 }
 
-fn union(peers: &Peers, with_port: Option<(palisade_engine::model::Name, Protocol, u16)>) -> Union {
+fn peers(peers: &Peers, with_port: Option<(palisade_engine::model::Name, Protocol, u16)>) -> Vec<Peer> {
     let peer = |who| Peer { who, with_port: with_port.clone() };
     match peers {
-        Peers::Any => Union::of([peer(Who::Anyone)]),
-        Peers::Of(peers) => Union::of(peers.iter().map(|item| match item {
-            RulePeer::Pods { members, .. } => peer(Who::Pods(*members)),
-            RulePeer::Block(block) => peer(Who::Block(*block)),
-        })),
+        Peers::Any => vec![peer(Who::Anyone)],
+        Peers::Of(peers) => {
+            let who = peers.iter().map(|item| match item {
+                RulePeer::Pods { members, .. } => Who::Pods(*members),
+                RulePeer::Block(block) => Who::Block(*block),
+            });
+            who.map(peer).collect()
+        }
     }
 }

@@ -42,6 +42,7 @@ pub(crate) fn policy(rng: &mut Rng, world: &World, index: usize) -> Option<Netwo
     let rules = |rng: &mut Rng, count: usize| (0..count).map(|_| rule(rng, world, &namespace)).collect();
     Some(NetworkPolicy {
         id: ObjectRef::new(namespace.clone(), format!("policy-{index}")),
+        annotations: palisade_engine::model::Labels::default(),
         subject,
         policy_types,
         ingress: rules(rng, ingress),

@@ -110,6 +110,7 @@ pub(crate) fn policy<const I: usize, const E: usize>(
         (types != "-").then(|| PolicyTypes { ingress: types.contains("Ingress"), egress: types.contains("Egress") });
     NetworkPolicy {
         id: object(id),
+        annotations: palisade_engine::model::Labels::default(),
         subject: selector(subject),
         policy_types,
         ingress: ingress.into(),

@@ -1,0 +1,67 @@
+//! DNS allowed over UDP alone
+//!
+//! ## What it does
+//! Finds egress rules that allow UDP 53 in a policy that nowhere allows TCP 53.
+//!
+//! ## Why is this bad
+//! An answer that does not fit into a UDP datagram is asked for again over TCP. Small names resolve,
+//! large ones do not, and nobody finds out why.
+//!
+//! ## Example
+//! ```yaml
+//!     ports:
+//!     - {protocol: UDP, port: 53}
+//! ```
+//!
+//! ## Use instead
+//! ```yaml
+//!     ports:
+//!     - {protocol: UDP, port: 53}
+//!     - {protocol: TCP, port: 53}
+//! ```
+//!
+//! ## Where it comes from
+//! RFC 7766: DNS over TCP is not optional.
+
+use palisade_engine::model::{Direction, PolicyRule, PortMatch, Protocol};
+
+use crate::{Finding, Level, Lint, Subject, subject::port_field};
+
+pub(crate) const LINT: Lint = Lint {
+    code: "NP104",
+    name: "dns-over-udp-only",
+    level: Some(Level::Note),
+    source: include_str!("dns_over_udp_only.rs"),
+    check,
+};
+
+fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    for (id, policy, object) in subject.policies() {
+        if !subject.program.affects(id, Direction::Egress) || policy.egress.iter().any(allows_tcp) {
+            continue;
+        }
+        for (index, rule) in policy.egress.iter().enumerate() {
+            let dns = rule.ports.iter().position(|port| {
+                port.protocol == Protocol::Udp
+                    && matches!(port.port, PortMatch::Range(range) if range.first() == 53 && range.last() == 53)
+            });
+            let Some((port, at)) = dns.and_then(|port| Some((port, rule.ports.get(port)?.at))) else { continue };
+            let message =
+                format!("{} allows DNS over UDP alone: answers too large for UDP come over TCP 53", policy.id.name);
+            let field = port_field(Direction::Egress, index, port);
+            findings.push(Finding::new(&object, message).at(field, at, "add the same port with `protocol: TCP`"));
+        }
+    }
+}
+
+fn allows_tcp(rule: &PolicyRule) -> bool {
+    rule.ports.is_empty()
+        || rule.ports.iter().any(|port| {
+            port.protocol == Protocol::Tcp
+                && match &port.port {
+                    PortMatch::All => true,
+                    PortMatch::Range(range) => range.contains(53),
+                    PortMatch::Named(name) => name.contains("dns"),
+                }
+        })
+}

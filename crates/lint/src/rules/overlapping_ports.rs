@@ -1,0 +1,64 @@
+//! Ports of one rule that overlap
+//!
+//! ## What it does
+//! Finds two items of one rule's `ports` with ports in common.
+//!
+//! ## Why is this bad
+//! It allows nothing more, and whoever changes one of them believes to have changed what is allowed.
+//!
+//! ## Example
+//! ```yaml
+//! ports:
+//! - {port: 8000, endPort: 8100}
+//! - {port: 8080}
+//! ```
+//!
+//! ## Use instead
+//! One of them.
+//!
+//! ## Where it comes from
+//! The items of `ports` are alternatives.
+
+use palisade_engine::model::{PolicyPort, PortMatch, PortRange};
+
+use crate::{Finding, Level, Lint, Subject, subject::port_field};
+
+pub(crate) const LINT: Lint = Lint {
+    code: "NP305",
+    name: "overlapping-ports",
+    level: Some(Level::Warning),
+    source: include_str!("overlapping_ports.rs"),
+    check,
+};
+
+fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    for (id, _, object) in subject.policies() {
+        for (direction, index, rule) in subject.rules(id) {
+            for (number, port) in rule.ports.iter().enumerate() {
+                let Some(earlier) = rule.ports.iter().take(number).find(|earlier| overlap(earlier, port)) else {
+                    continue;
+                };
+                let message = format!("{port} and {earlier} of one rule overlap");
+                let finding = Finding::new(&object, message).at(
+                    port_field(direction, index, number),
+                    port.at,
+                    "allowed already, in whole or in part",
+                );
+                findings.push(finding.also(earlier.at, "by this one"));
+            }
+        }
+    }
+}
+
+fn overlap(a: &PolicyPort, b: &PolicyPort) -> bool {
+    let range = |port: &PolicyPort| match &port.port {
+        PortMatch::All => Some(PortRange::ALL),
+        PortMatch::Range(range) => Some(*range),
+        PortMatch::Named(_) => None,
+    };
+    a.protocol == b.protocol
+        && match (range(a), range(b)) {
+            (Some(a), Some(b)) => a.first() <= b.last() && b.first() <= a.last(),
+            _ => a.port == b.port,
+        }
+}

@@ -1,0 +1,51 @@
+//! policyTypes left to its default while egress rules exist
+//!
+//! ## What it does
+//! Finds policies with `egress` rules and without `policyTypes`.
+//!
+//! ## Why is this bad
+//! The default lists Ingress always, and Egress because there are egress rules. A policy that was meant
+//! to be about egress alone then isolates ingress too, and without ingress rules nobody reaches the pods.
+//!
+//! ## Example
+//! ```yaml
+//! spec:
+//!   podSelector: {}
+//!   egress:
+//!   - {}
+//! ```
+//!
+//! ## Use instead
+//! ```yaml
+//!   policyTypes: [Egress]
+//! ```
+//!
+//! ## Where it comes from
+//! NetworkPolicySpec.policyTypes in the API reference.
+
+use crate::{Finding, Level, Lint, Subject};
+
+pub(crate) const LINT: Lint = Lint {
+    code: "NP102",
+    name: "policy-types-by-default",
+    level: Some(Level::Warning),
+    source: include_str!("policy_types_by_default.rs"),
+    check,
+};
+
+fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    for (_, policy, object) in subject.policies() {
+        if policy.policy_types.is_some() || policy.egress.is_empty() {
+            continue;
+        }
+        let effect = if policy.ingress.is_empty() {
+            "nobody reaches the pods it selects"
+        } else {
+            "it isolates both directions"
+        };
+        let message = format!("{} leaves policyTypes to the default, Ingress and Egress: {effect}", policy.id.name);
+        let finding =
+            Finding::new(&object, message).at("spec.policyTypes", policy.at, "has egress rules and no policyTypes");
+        findings.push(finding.help("write `policyTypes: [Egress]` if only egress is meant, else `[Ingress, Egress]`"));
+    }
+}
