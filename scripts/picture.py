@@ -43,7 +43,7 @@ def main():
         column, y = 0, MARGIN + (number + 0.75) * LINE
         prompt = plain[number].startswith("$ ")
         for text, style in spans(re.sub(r"\x1b\[[0-9;]*K", "", line)):
-            style = "fill:#7aa2f7;font-weight:bold;" if prompt else style or "fill:#c0caf5;"
+            style = "fill:#7aa2f7;font-weight:bold;" if prompt else style if "fill" in style else "fill:#c0caf5;" + style
             x = MARGIN + column * CELL
             length = f' textLength="{len(text) * CELL:.1f}"'
             print(f'<text x="{x:.1f}" y="{y:.1f}"{length} style="white-space:pre;{style}" xml:space="preserve">'

@@ -11,6 +11,8 @@ pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What is neither.
 pub(crate) const MIXED: Style = AnsiColor::Yellow.on_default().bold();
+/// What may be read last.
+pub(crate) const FAINT: Style = Style::new().dimmed();
 
 /// The columns to write in: the terminal's, `COLUMNS`, or 80.
 pub(crate) fn width() -> usize {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     args::LabRun,
     flows::Expected,
-    screen::{self, BAD, GOOD, hanging, shortened, styled},
+    screen::{self, BAD, FAINT, GOOD, MIXED, hanging, shortened, styled},
     verdicts::word,
 };
 
@@ -334,8 +334,17 @@ fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
+/// The marks in colours: they are words of their own, which names in a matrix never are.
 fn coloured(matrix: &str) -> String {
-    matrix.replace("!!", &styled(BAD, "!!"))
+    let mark = |word: &str| match word {
+        "ok" => styled(GOOD, word),
+        "-" | "=" => styled(FAINT, word),
+        "v4" | "v6" => styled(MIXED, word),
+        "!!" => styled(BAD, word),
+        _ => word.to_owned(),
+    };
+    let line = |line: &str| line.split(' ').map(mark).collect::<Vec<_>>().join(" ");
+    matrix.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
