@@ -3,5 +3,8 @@
 set -eu
 cargo fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is missing: cargo install cargo-fuzz' >&2; exit 1; }
 for target in yaml_reader manifest_reader; do
-	RUSTC_BOOTSTRAP=1 cargo fuzz run "$target" -- -max_total_time="$1" -timeout=10 -rss_limit_mb=4096
+	mkdir -p "fuzz/corpus/$target"
+	cp -n examples/*/*.yaml "fuzz/corpus/$target/" 2>/dev/null || true
+	RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none "$target" -- \
+		-max_total_time="$1" -timeout=10 -rss_limit_mb=4096 -dict=fuzz/yaml.dict
 done
