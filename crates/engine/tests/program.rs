@@ -81,6 +81,7 @@ fn policies_rules_and_profiles_agree() {
                 }
             }
         }
+        assert!(program.profiles().iter().all(|profile| profile.is_open() == profile.tiers.is_empty()));
         let open = program.profiles().iter().filter(|profile| profile.is_open()).count();
         assert!(open <= 2 && !program.profiles().is_empty(), "seed {seed}: one open profile a direction at most");
     }

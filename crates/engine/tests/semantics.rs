@@ -101,6 +101,25 @@ fn rule_1_2_an_unknown_address_is_not_guessed() {
 }
 
 #[test]
+fn rule_1_2_a_block_that_holds_nothing_matches_no_address_at_all() {
+    let nothing = block("10.0.0.0/8", ["10.0.0.0/9", "10.128.0.0/9"]);
+    let policies = [ingress("prod/b", "app=b", [rule([nothing, block("10.0.0.0/8", []), pods_of("a")], [])])];
+    let case = case([pod("prod/a", "app=c"), pod("prod/b", "app=b"), pod("prod/d", "app=a")], policies);
+    // Of two peers that are not known, the first is told; one that is known needs neither.
+    let perhaps = "Undetermined: egress open, ingress perhaps by prod/b[0] peer 1";
+    assert_eq!(case.ask("prod/a", "prod/b", "TCP 80"), perhaps);
+    assert_eq!(case.ask("prod/d", "prod/b", "TCP 80"), "Allow: egress open, ingress by prod/b[0] peer 2");
+}
+
+#[test]
+fn rule_1_2_of_two_unknown_peers_the_first_is_told() {
+    let policies = [ingress("prod/b", "app=b", [rule([block("10.0.0.0/8", []), block("11.0.0.0/8", [])], [])])];
+    let case = case([pod("prod/a", "app=a"), pod("prod/b", "app=b")], policies);
+    let perhaps = "Undetermined: egress open, ingress perhaps by prod/b[0] peer 0";
+    assert_eq!(case.ask("prod/a", "prod/b", "TCP 80"), perhaps);
+}
+
+#[test]
 fn rule_1_2_a_certain_denial_needs_no_address() {
     let policies = [
         ingress("prod/db", "app=db", [rule([block("10.0.0.0/8", [])], ["TCP 80"])]),
