@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Many connections: each allowed or denied
     Verdicts(Verdicts),
+    /// What policies say, with the defaults filled in and whom they are about
+    Describe(Describe),
     /// A cluster as network namespaces on this machine, with real packets
     #[command(subcommand)]
     Lab(LabCommand),
@@ -223,6 +225,42 @@ pub(crate) struct Verdicts {
     /// The form of the answer
     #[arg(short, long, default_value = "text")]
     pub(crate) output: Format,
+}
+
+/// The forms of what `describe` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DescribeFormat {
+    /// In words
+    Text,
+    /// The objects with their defaults, as YAML
+    Yaml,
+    /// The same as JSON: one object, or a List
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What `and` joins must all hold; of what `or` joins, any one suffices.
+Whom a policy is about today is said when the input has pods or workloads.
+
+Exit codes: 0 described, 2 no answer.
+
+Examples:
+  palisade describe -f manifests/
+  palisade describe prod/database web -n prod -f manifests/
+  palisade describe prod/database -f manifests/ -o yaml
+  kubectl get ns,po,netpol -A -o yaml | palisade describe -f -")]
+pub(crate) struct Describe {
+    /// Which policies, as [NAMESPACE/]NAME [default: all of the input]
+    #[arg(value_name = "POLICY")]
+    pub(crate) policies: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: DescribeFormat,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod describe;
 mod endpoint;
 mod explain;
 mod flows;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verdicts(arguments) => verdicts::run(&arguments),
+        Command::Describe(arguments) => describe::run(&arguments),
         Command::Lab(LabCommand::Run(arguments)) => lab::run(&arguments),
         Command::Ruleset(arguments) => ruleset::run(&arguments),
         Command::Completion(arguments) => generate::completion(&arguments),

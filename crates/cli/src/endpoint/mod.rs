@@ -12,3 +12,4 @@ mod unknown;
 pub(crate) use pair::{Case, cases};
 pub(crate) use parse::{EndName, Kind, PortName, Target, parse_end, parse_target};
 pub(crate) use resolve::{Party, Resolver, ServiceHop};
+pub(crate) use unknown::{distance, is_part};

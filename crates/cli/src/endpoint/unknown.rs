@@ -108,12 +108,12 @@ fn listed(lead: &str, items: impl Iterator<Item = String>, none: &str) -> String
 }
 
 /// `web` of `web-7c9f8b6d5-abcde`, which nobody types.
-fn is_part(known: &str, wanted: &str) -> bool {
+pub(crate) fn is_part(known: &str, wanted: &str) -> bool {
     wanted.len() >= 2 && known.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('-'))
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
     let mut above: Vec<usize> = Vec::new();

@@ -1,0 +1,54 @@
+//! `palisade describe`: what a policy says, with everything filled in that it leaves unsaid.
+
+mod find;
+mod object;
+mod text;
+mod words;
+mod yaml;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use palisade_engine::{
+    PolicyProgram,
+    model::{Cluster, PolicyId},
+};
+
+use self::{find::Wanted, object::Tree, text::Printer};
+use crate::{
+    args::{Describe, DescribeFormat},
+    input, screen,
+};
+
+/// Runs the subcommand.
+pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
+    input::once_from_stdin(&arguments.input, None)?;
+    let namespace = &arguments.input.namespace;
+    let wanted: Vec<Wanted> =
+        arguments.policies.iter().map(|typed| Wanted::parse(typed, namespace)).collect::<Result<_>>()?;
+    let read = input::cluster(&arguments.input)?;
+    let cluster = &read.cluster;
+    let policies = find::policies(cluster, &wanted)?;
+    let program = PolicyProgram::compile(cluster);
+    match arguments.output {
+        DescribeFormat::Text => {
+            let printer = Printer::new(cluster, &program, &read.excerpts, screen::width());
+            let texts: Vec<String> = policies.iter().map(|id| printer.policy(*id)).collect();
+            screen::out(&texts.join("\n"))?;
+        }
+        DescribeFormat::Yaml => {
+            let documents = objects(cluster, &program, &policies);
+            let documents: Vec<String> = documents.iter().map(yaml::document).collect();
+            screen::out_bytes(documents.join("---\n").as_bytes())?;
+        }
+        DescribeFormat::Json => match <[Tree; 1]>::try_from(objects(cluster, &program, &policies)) {
+            Ok([only]) => screen::out_json(&only)?,
+            Err(several) => screen::out_json(&object::list(several))?,
+        },
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn objects(cluster: &Cluster, program: &PolicyProgram, policies: &[PolicyId]) -> Vec<Tree> {
+    policies.iter().map(|id| object::policy(program, *id, cluster.policy(*id))).collect()
+}
