@@ -10,6 +10,7 @@
 //! selector selects, what is allowed, whether two rules mean the same.
 
 mod finding;
+mod index;
 mod nearest;
 mod page;
 mod rules;

@@ -2,9 +2,11 @@
 
 use palisade_engine::{
     PolicyProgram,
-    compile::{IdentityId, RuleId},
-    model::{Cluster, Direction, LabelSelector, Labels, NetworkPolicy, Operator, Pod, PolicyId, PolicyRule},
+    compile::{IdentityId, Peers, RuleId, RulePeer, SelectorId},
+    model::{Cluster, Direction, LabelSelector, NetworkPolicy, Pod, PolicyId, PolicyRule, Span},
 };
+
+use crate::index::{Index, matches};
 
 /// A cluster with its compiled policies.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct Subject<'a> {
     pub has_pods: bool,
     /// Whether the input has Namespace objects, so that their labels are known.
     pub has_namespaces: bool,
+    /// Where things are.
+    pub(crate) index: Index<'a>,
 }
 
 impl<'a> Subject<'a> {
@@ -24,7 +28,7 @@ impl<'a> Subject<'a> {
     pub fn new(cluster: &'a Cluster, program: &'a PolicyProgram) -> Self {
         let has_pods = cluster.pods().any(|(_, pod)| pod.is_live());
         let has_namespaces = cluster.namespaces().any(|namespace| namespace.at.is_some());
-        Self { cluster, program, has_pods, has_namespaces }
+        Self { cluster, program, has_pods, has_namespaces, index: Index::new(cluster, program) }
     }
 
     /// Every policy with how messages call it.
@@ -53,30 +57,46 @@ impl<'a> Subject<'a> {
         self.program.identity(identity).pods.iter().map(|id| cluster.pod(*id))
     }
 
-    /// Whether a selector selects these labels: for objects that the program has no identity for, such
-    /// as host-network pods, namespaces of other policies, and Services' pods.
-    pub(crate) fn matches(&self, selector: &LabelSelector, labels: &Labels) -> bool {
-        selector.requirements.iter().all(|requirement| {
-            let value = labels.get(&requirement.key);
-            match &requirement.operator {
-                Operator::In(values) => value.is_some_and(|value| values.contains(value)),
-                Operator::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
-                Operator::Exists => value.is_some(),
-                Operator::DoesNotExist => value.is_none(),
-            }
-        })
+    /// The pods that a rule's ports are those of: its subjects for ingress, its peers for egress. None
+    /// when they may be anyone's.
+    pub(crate) fn destinations(
+        &self,
+        policy: PolicyId,
+        direction: Direction,
+        index: usize,
+    ) -> impl Iterator<Item = IdentityId> + use<'a> {
+        let program = self.program;
+        let selectors: Vec<SelectorId> = match direction {
+            Direction::Ingress => program.subjects_of(policy).into_iter().collect(),
+            Direction::Egress => match self.compiled(policy, direction, index).map(|rule| &program.rule(rule).peers) {
+                Some(Peers::Of(peers)) => {
+                    let members = peers.iter().filter_map(|peer| match peer {
+                        RulePeer::Pods { members, .. } => Some(*members),
+                        RulePeer::Block(_) => None,
+                    });
+                    members.collect()
+                }
+                Some(Peers::Any) | None => Vec::new(),
+            },
+        };
+        selectors.into_iter().flat_map(|selector| program.selected(selector))
     }
 
     /// The host-network pods that a policy's selector matches.
     pub(crate) fn host_network_pods(&self, policy: &'a NetworkPolicy) -> impl Iterator<Item = &'a Pod> {
-        let pods = self.cluster.pods().map(|(_, pod)| pod).filter(|pod| pod.is_live() && pod.host_network);
-        pods.filter(|pod| pod.id.namespace == policy.id.namespace && self.matches(&policy.subject, &pod.labels))
+        let pods = self.index.host_pods_in(&policy.id.namespace).iter().copied();
+        pods.filter(|pod| matches(&policy.subject, &pod.labels))
     }
 
     /// Whether a policy's selector matches a host-network pod.
     pub(crate) fn selects_host_network(&self, policy: &'a NetworkPolicy) -> bool {
         self.host_network_pods(policy).next().is_some()
     }
+}
+
+/// Where a selector says what it selects: its first requirement, or all of it.
+pub(crate) fn place(selector: &LabelSelector) -> Option<Span> {
+    selector.requirements.first().and_then(|requirement| requirement.at).or(selector.at)
 }
 
 /// `spec.egress[0]`

@@ -6,10 +6,13 @@
 //! missing-description = { level = "warning", reason = "audit asks for them" }
 //! ```
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result, bail};
-use palisade_engine::model::{Cluster, Name};
+use palisade_engine::model::Cluster;
 use palisade_lint::{Finding, Level, Lint, find};
 use serde::Deserialize;
 
@@ -87,15 +90,29 @@ impl Configuration {
     }
 }
 
-/// Whether the object of a finding says that it does not want to hear of it. An entry without a reason
-/// silences nothing.
-pub(crate) fn ignored(cluster: &Cluster, finding: &Finding, lint: &Lint) -> bool {
-    let Some(name) = finding.object.strip_prefix("NetworkPolicy ") else { return false };
-    let policy = cluster.policies().map(|(_, policy)| policy).find(|policy| policy.id.to_string() == name);
-    let asked = policy.and_then(|policy| policy.annotations.get(IGNORE)).map_or("", Name::as_str);
-    asked.split(';').filter_map(|entry| entry.split_once(':')).any(|(code, reason)| {
-        find(code.trim()).is_some_and(|found| found.code == lint.code) && !reason.trim().is_empty()
-    })
+/// What policies do not want to hear of, by how findings call them.
+#[derive(Debug, Default)]
+pub(crate) struct Ignored<'a> {
+    annotations: HashMap<String, &'a str>,
+}
+
+impl<'a> Ignored<'a> {
+    /// The annotations of a cluster's policies.
+    pub(crate) fn of(cluster: &'a Cluster) -> Self {
+        let annotated = cluster.policies().filter_map(|(_, policy)| {
+            Some((format!("NetworkPolicy {}", policy.id), policy.annotations.get(IGNORE)?.as_str()))
+        });
+        Self { annotations: annotated.collect() }
+    }
+
+    /// Whether the object of a finding says that it does not want to hear of it. An entry without a
+    /// reason silences nothing.
+    pub(crate) fn has(&self, finding: &Finding, lint: &Lint) -> bool {
+        let asked = self.annotations.get(&finding.object).copied().unwrap_or_default();
+        asked.split(';').filter_map(|entry| entry.split_once(':')).any(|(code, reason)| {
+            find(code.trim()).is_some_and(|found| found.code == lint.code) && !reason.trim().is_empty()
+        })
+    }
 }
 
 #[cfg(test)]

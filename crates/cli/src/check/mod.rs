@@ -18,7 +18,7 @@ use palisade_manifest::{
     texts::{ReadAgain, Texts},
 };
 
-use self::configuration::Configuration;
+use self::configuration::{Configuration, Ignored};
 use crate::{
     args::{Check, CheckFormat, FailOn},
     input, screen,
@@ -70,11 +70,12 @@ fn check(arguments: &Check, configuration: &Configuration) -> Result<Checked> {
 fn lint(cluster: &Cluster, configuration: &Configuration) -> Vec<Diagnostic> {
     let program = PolicyProgram::compile(cluster);
     let subject = Subject::new(cluster, &program);
+    let ignored = Ignored::of(cluster);
     let mut found = Vec::new();
     for lint in REGISTRY {
         let Some(level) = configuration.level(lint) else { continue };
         let findings = lint.check(&subject).into_iter();
-        let findings = findings.filter(|finding| !configuration::ignored(cluster, finding, lint));
+        let findings = findings.filter(|finding| !ignored.has(finding, lint));
         found.extend(findings.map(|finding| diagnostic(lint, level, finding)));
     }
     found.sort_by_key(|finding| finding.primary.as_ref().map(|primary| (primary.span.file, primary.span.start)));

@@ -47,14 +47,15 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
         for (field, selector) in selectors {
             let Some((first, second)) = contradiction(selector) else { continue };
-            let message = format!("nothing can be both {first} and {second}");
-            let finding = Finding::new(&object, message).at(field, second.at, "excludes the other");
-            findings.push(finding.also(first.at, "asks for the opposite"));
+            let message = format!("nothing can be both `{first}` and `{second}`, so this selector selects nothing");
+            let finding = Finding::new(&object, message).at(field, second.at, "and this");
+            findings.push(finding.also(first.at, "it asks for this"));
         }
     }
 }
 
-fn contradiction(selector: &LabelSelector) -> Option<(&Requirement, &Requirement)> {
+/// Two requirements of a selector that exclude each other.
+pub(crate) fn contradiction(selector: &LabelSelector) -> Option<(&Requirement, &Requirement)> {
     let requirements = &selector.requirements;
     let pairs = requirements
         .iter()

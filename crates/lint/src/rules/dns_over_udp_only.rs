@@ -1,7 +1,7 @@
 //! DNS allowed over UDP alone
 //!
 //! ## What it does
-//! Finds egress rules that allow UDP 53 in a policy that nowhere allows TCP 53.
+//! Finds egress rules that allow UDP 53 to pods that no policy allows TCP 53.
 //!
 //! ## Why is this bad
 //! An answer that does not fit into a UDP datagram is asked for again over TCP. Small names resolve,
@@ -23,7 +23,12 @@
 //! ## Where it comes from
 //! RFC 7766: DNS over TCP is not optional.
 
-use palisade_engine::model::{Direction, PolicyRule, PortMatch, Protocol};
+use std::collections::HashSet;
+
+use palisade_engine::{
+    compile::ProfileId,
+    model::{Direction, PolicyId, PolicyRule, PortMatch, Protocol},
+};
 
 use crate::{Finding, Level, Lint, Subject, subject::port_field};
 
@@ -36,8 +41,14 @@ pub(crate) const LINT: Lint = Lint {
 };
 
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let profiles = subject.program.identities().map(|(id, _)| subject.program.profile_of(id, Direction::Egress));
+    let profiles: HashSet<ProfileId> = profiles.collect();
+    let with_tcp: HashSet<ProfileId> = profiles.into_iter().filter(|id| takes_tcp(subject, *id)).collect();
     for (id, policy, object) in subject.policies() {
         if !subject.program.affects(id, Direction::Egress) || policy.egress.iter().any(allows_tcp) {
+            continue;
+        }
+        if elsewhere(subject, id, &with_tcp) {
             continue;
         }
         for (index, rule) in policy.egress.iter().enumerate() {
@@ -49,9 +60,23 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             let message =
                 format!("{} allows DNS over UDP alone: answers too large for UDP come over TCP 53", policy.id.name);
             let field = port_field(Direction::Egress, index, port);
-            findings.push(Finding::new(&object, message).at(field, at, "add the same port with `protocol: TCP`"));
+            let finding = Finding::new(&object, message).at(field, at, "UDP alone");
+            findings.push(finding.help("add the same port with `protocol: TCP`"));
         }
     }
+}
+
+/// Whether other policies allow the same pods, all of them, TCP 53.
+fn elsewhere(subject: &Subject<'_>, policy: PolicyId, with_tcp: &HashSet<ProfileId>) -> bool {
+    let Some(selector) = subject.program.subjects_of(policy) else { return false };
+    let mut pods = subject.program.selected(selector).peekable();
+    pods.peek().is_some() && pods.all(|pod| with_tcp.contains(&subject.program.profile_of(pod, Direction::Egress)))
+}
+
+fn takes_tcp(subject: &Subject<'_>, profile: ProfileId) -> bool {
+    let tiers = &subject.program.profile(profile).tiers;
+    let mut policies = tiers.iter().flat_map(|tier| &tier.policies);
+    policies.any(|policy| subject.cluster.policy(*policy).egress.iter().any(allows_tcp))
 }
 
 fn allows_tcp(rule: &PolicyRule) -> bool {

@@ -1,7 +1,9 @@
 //! Isolated egress without DNS
 //!
 //! ## What it does
-//! Finds pods whose egress is isolated while no rule allows port 53, to anyone.
+//! Finds pods whose egress is isolated while no rule allows UDP port 53 to where the cluster's DNS may be:
+//! rules to outside addresses alone do not count. Pods that may send nothing at all are left alone, unless a
+//! default deny isolates them and no policy of the namespace allows DNS to anyone.
 //!
 //! ## Why is this bad
 //! Nearly every connection begins with a name. Without DNS the pods fail to find what the other rules
@@ -31,13 +33,20 @@
 //!
 //! ## Where it comes from
 //! The most frequent mistake of every tutorial's list; the Kubernetes documentation's default deny for
-//! egress has it by intent.
+//! egress has it by intent. A DNS server outside, such as 8.8.8.8, knows no
+//! Service of the cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use palisade_engine::model::{Direction, PolicyId, PortMatch, Protocol};
+use ipnet::IpNet;
+use palisade_engine::{
+    compile::ProfileId,
+    model::{
+        Direction, LabelSelector, NamespaceScope, NetworkPolicy, Peer, Pod, PolicyId, PolicyRule, PortMatch, Protocol,
+    },
+};
 
-use crate::{Finding, Level, Lint, Subject};
+use crate::{Finding, Level, Lint, Subject, index::matches};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP103",
@@ -50,17 +59,52 @@ pub(crate) const LINT: Lint = Lint {
 /// The port of DNS (RFC 1035).
 const DNS: u16 = 53;
 
+/// Where a cluster's DNS may listen: private addresses, those of a link, and those of carriers.
+const INSIDE: [&str; 7] =
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
+
+/// What a policy says of DNS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dns {
+    /// Some rule may reach the cluster's.
+    Allowed,
+    /// Rules for port 53 reach outside addresses alone.
+    Outside,
+    /// No rule is about port 53.
+    Absent,
+}
+
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let mut dns: HashMap<PolicyId, Dns> = HashMap::new();
+    let mut resolving: HashSet<&str> = HashSet::new();
+    for (id, policy) in subject.cluster.policies().filter(|(id, _)| subject.program.affects(*id, Direction::Egress)) {
+        let says = says(subject, policy);
+        if says == Dns::Allowed {
+            resolving.insert(&policy.id.namespace);
+        }
+        dns.insert(id, says);
+    }
+    let mut blamed: HashMap<ProfileId, Option<PolicyId>> = HashMap::new();
     let mut without: BTreeMap<PolicyId, Vec<String>> = BTreeMap::new();
     for (identity, known) in subject.program.identities() {
-        let profile = subject.program.profile(subject.program.profile_of(identity, Direction::Egress));
-        let policies = profile.tiers.iter().flat_map(|tier| tier.policies.iter().copied());
-        let Some(first) = policies.clone().next() else { continue };
-        if policies.into_iter().any(|policy| allows_dns(subject, policy)) {
-            continue;
-        }
+        let profile = subject.program.profile_of(identity, Direction::Egress);
+        let id = *blamed.entry(profile).or_insert_with(|| {
+            let tiers = &subject.program.profile(profile).tiers;
+            let policies: Vec<PolicyId> = tiers.iter().flat_map(|tier| tier.policies.iter().copied()).collect();
+            if policies.iter().any(|id| dns.get(id) == Some(&Dns::Allowed)) {
+                return None;
+            }
+            let rules = |id: &&PolicyId| !subject.cluster.policy(**id).egress.is_empty();
+            // Pods that may send nothing at all need no names, unless nobody thought of any in the namespace.
+            let closed = |id: &&PolicyId| {
+                let policy = subject.cluster.policy(**id);
+                policy.subject.is_everything() && !resolving.contains(policy.id.namespace.as_str())
+            };
+            policies.iter().find(rules).or_else(|| policies.iter().find(closed)).copied()
+        });
+        let Some(id) = id else { continue };
         let pods = known.pods.iter().map(|pod| subject.cluster.pod(*pod).id.name.to_string());
-        without.entry(first).or_default().extend(pods);
+        without.entry(id).or_default().extend(pods);
     }
     for (id, mut pods) in without {
         pods.sort();
@@ -70,23 +114,63 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             [one, ..] => format!("{}/{one} and {} more", policy.id.namespace, pods.len() - 1),
             [] => continue,
         };
-        let message =
-            format!("{who} may not resolve names: {} isolates egress and no rule allows port 53", policy.id.name);
+        let why = match dns.get(&id) {
+            Some(Dns::Outside) => "allows port 53 to outside addresses alone",
+            _ => "isolates egress and no rule allows port 53 to the cluster's DNS",
+        };
+        let message = format!("{who} may not resolve names: {} {why}", policy.id.name);
         let at = policy.egress.first().and_then(|rule| rule.at).or(policy.at);
         let finding =
             Finding::new(format!("NetworkPolicy {}", policy.id), message).at("spec.egress", at, "no rule for DNS");
-        findings.push(finding.help("allow UDP and TCP 53 to the namespace kubernetes.io/metadata.name=kube-system"));
+        findings.push(
+            finding.help("allow UDP and TCP 53 to the namespace with `kubernetes.io/metadata.name: kube-system`"),
+        );
     }
 }
 
-fn allows_dns(subject: &Subject<'_>, policy: PolicyId) -> bool {
-    subject.cluster.policy(policy).egress.iter().any(|rule| {
-        rule.ports.is_empty()
-            || rule.ports.iter().any(|port| match &port.port {
-                PortMatch::All => port.protocol == Protocol::Udp,
-                PortMatch::Range(range) => port.protocol == Protocol::Udp && range.contains(DNS),
-                // A name may be that of the DNS port on the pods it is about.
-                PortMatch::Named(name) => name.contains("dns"),
-            })
+fn says(subject: &Subject<'_>, policy: &NetworkPolicy) -> Dns {
+    let about = |rule: &&PolicyRule| rule.ports.is_empty() || names_dns(rule);
+    let allows =
+        |rule: &PolicyRule| rule.peers.is_empty() || rule.peers.iter().any(|peer| reaches(subject, policy, rule, peer));
+    if policy.egress.iter().filter(about).any(allows) {
+        Dns::Allowed
+    } else if policy.egress.iter().any(names_dns) {
+        Dns::Outside
+    } else {
+        Dns::Absent
+    }
+}
+
+/// Whether a rule's ports name that of DNS.
+fn names_dns(rule: &PolicyRule) -> bool {
+    rule.ports.iter().any(|port| match &port.port {
+        PortMatch::All => port.protocol == Protocol::Udp,
+        PortMatch::Range(range) => port.protocol == Protocol::Udp && range.contains(DNS),
+        // A name may be that of the DNS port on the pods it is about.
+        PortMatch::Named(name) => name.contains("dns"),
     })
+}
+
+/// Whether the cluster's DNS may be among a peer. Whoever names port 53 means the peer to be it.
+fn reaches(subject: &Subject<'_>, policy: &NetworkPolicy, rule: &PolicyRule, peer: &Peer) -> bool {
+    match peer {
+        Peer::IpBlock(block) => {
+            let mut inside = INSIDE.iter().filter_map(|net| net.parse::<IpNet>().ok());
+            inside.any(|net| net.contains(&block.cidr) || block.cidr.contains(&net))
+        }
+        Peer::Pods { .. } if names_dns(rule) => true,
+        Peer::Pods { namespaces: NamespaceScope::Own, pods, .. } => serves_dns(subject, &policy.id.namespace, pods),
+        Peer::Pods { namespaces: NamespaceScope::Matching(selector), pods, .. } => {
+            let namespaces = subject.index.namespaces_matching(selector);
+            selector.is_everything() && pods.is_everything()
+                || namespaces.iter().any(|namespace| serves_dns(subject, &namespace.name, pods))
+        }
+    }
+}
+
+/// Whether a selected pod of a namespace declares the port of DNS; in kube-system some pod always does.
+fn serves_dns(subject: &Subject<'_>, namespace: &str, pods: &LabelSelector) -> bool {
+    let declares = |pod: &Pod| pod.ports.iter().any(|port| port.port == DNS);
+    namespace == "kube-system" && pods.is_everything()
+        || subject.index.pods_in(namespace).iter().any(|pod| declares(pod) && matches(pods, &pod.labels))
 }

@@ -15,7 +15,7 @@
 //! ## Where it comes from
 //! The Kubernetes documentation: NetworkPolicy and hostNetwork pods.
 
-use crate::{Finding, Level, Lint, Subject};
+use crate::{Finding, Level, Lint, Subject, subject::place};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP503",
@@ -37,17 +37,12 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         let others = if more == 0 { String::new() } else { format!(" and {more} more") };
         let message =
             format!("{} has no effect on {}{others}: host-network pods are their node", policy.id.name, first.id);
-        let at = policy
-            .subject
-            .requirements
-            .first()
-            .and_then(|requirement| requirement.at)
-            .or(policy.subject.at)
-            .or(policy.at);
+        let at = place(&policy.subject).or(policy.at);
         findings.push(
             Finding::new(&object, message)
                 .at("spec.podSelector", at, "matches host-network pods")
-                .also(first.at, "hostNetwork: true"),
+                .also(first.at, "hostNetwork: true")
+                .help("only ipBlock peers of other policies, and the node's own firewall, concern these pods"),
         );
     }
 }

@@ -21,7 +21,7 @@
 //! ephemeral.
 
 use palisade_engine::{
-    model::{Endpoint, Family, Peer},
+    model::{Family, Peer},
     sets::PrefixSet,
 };
 
@@ -44,12 +44,12 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                     continue;
                 }
                 let set = PrefixSet::block(block.cidr, &block.except);
-                let holds = subject.cluster.pods().filter(|(_, pod)| pod.is_live() && !pod.host_network);
-                let mut holds = holds.filter(|(_, pod)| pod.addresses.iter().any(|address| set.contains(address)));
-                let Some((first, pod)) = holds.next() else { continue };
-                debug_assert!(pod.addresses.iter().any(|a| subject.cluster.endpoint_of(a) == Endpoint::Pod(first)));
-                let more = holds.count();
-                let others = if more == 0 { String::new() } else { format!(" and of {more} more pods") };
+                let Some((pod, count)) = subject.index.pods_at(&set) else { continue };
+                let others = match count - 1 {
+                    0 => String::new(),
+                    1 => " and of one more pod".to_owned(),
+                    more => format!(" and of {more} more pods"),
+                };
                 let family = Family::of(block.cidr.addr());
                 let message = format!(
                     "the ipBlock {} of {} holds the {family} address of {}{others}",

@@ -9,6 +9,7 @@ mod host_network_selected;
 mod ip_block_over_cluster;
 mod missing_description;
 mod named_port_undefined;
+mod namespace_name_label;
 mod namespace_selector_matches_nothing;
 mod no_default_deny;
 mod one_family_internet;
@@ -42,6 +43,7 @@ pub const REGISTRY: &[&Lint] = &[
     &namespace_selector_matches_nothing::LINT,
     &pod_selector_matches_nothing::LINT,
     &and_or::LINT,
+    &namespace_name_label::LINT,
     &contradictory_selector::LINT,
     &named_port_undefined::LINT,
     &service_port::LINT,

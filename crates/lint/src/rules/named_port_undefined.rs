@@ -18,10 +18,7 @@
 //! ## Where it comes from
 //! NetworkPolicyPort.port in the API reference: the name is that of a port on the destination pod.
 
-use palisade_engine::{
-    compile::{IdentityId, Peers, RulePeer},
-    model::{Direction, Pod, PortMatch},
-};
+use palisade_engine::model::{Pod, PortMatch};
 
 use crate::{Finding, Level, Lint, Subject, subject::port_field};
 
@@ -33,29 +30,32 @@ pub(crate) const LINT: Lint = Lint {
     check,
 };
 
+/// Kinds of pods that are looked through for a hint.
+const MOST: usize = 1_000;
+
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for (id, policy, object) in subject.policies() {
         for (direction, index, rule) in subject.rules(id) {
             for (number, port) in rule.ports.iter().enumerate() {
                 let PortMatch::Named(name) = &port.port else { continue };
-                let destinations = subject.destinations(id, direction, index);
-                if destinations.is_empty() {
+                let mut destinations = subject.destinations(id, direction, index).peekable();
+                if destinations.peek().is_none()
+                    || destinations
+                        .any(|pods| !subject.program.identity(pods).port_numbers(name, port.protocol).is_empty())
+                {
                     continue;
                 }
-                let pods = || destinations.iter().flat_map(|identity| subject.pods(*identity));
-                let defines = |pod: &Pod, same: bool| {
-                    pod.ports.iter().any(|p| p.name.as_ref() == Some(name) && (p.protocol == port.protocol) == same)
-                };
-                if pods().any(|pod| defines(pod, true)) {
-                    continue;
-                }
+                let destinations = || subject.destinations(id, direction, index).take(MOST);
+                let pods = || destinations().filter_map(|identity| subject.pods(identity).next());
+                let defines =
+                    |pod: &Pod| pod.ports.iter().any(|p| p.name.as_ref() == Some(name) && p.protocol != port.protocol);
                 let message = format!(
                     "no pod that this rule of {} is about has a {} port named `{name}`",
                     policy.id.name, port.protocol
                 );
                 let mut finding =
                     Finding::new(&object, message).at(port_field(direction, index, number), port.at, "matches no port");
-                if let Some(pod) = pods().find(|pod| defines(pod, false)) {
+                if let Some(pod) = pods().find(|pod| defines(pod)) {
                     let other = pod.ports.iter().find(|p| p.name.as_ref() == Some(name)).map(|p| p.protocol);
                     let other = other.map_or_else(String::new, |protocol| protocol.to_string());
                     finding = finding.help(format!("{} has it with {other}: write `protocol: {other}`", pod.id));
@@ -65,39 +65,10 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                     names.sort_unstable();
                     names.dedup();
                     if !names.is_empty() {
-                        finding = finding.help(format!("they have {}", names.join(", ")));
+                        finding = finding.help(format!("their ports are named {}", names.join(", ")));
                     }
                 }
                 findings.push(finding);
-            }
-        }
-    }
-}
-
-impl Subject<'_> {
-    /// The pods that a rule's ports are looked up on: its subjects for ingress, its peers for egress.
-    pub(crate) fn destinations(
-        &self,
-        policy: palisade_engine::model::PolicyId,
-        direction: Direction,
-        index: usize,
-    ) -> Vec<IdentityId> {
-        let program = self.program;
-        if direction == Direction::Ingress {
-            return program
-                .subjects_of(policy)
-                .map(|selector| program.selected(selector).collect())
-                .unwrap_or_default();
-        }
-        let Some(rule) = self.compiled(policy, direction, index) else { return Vec::new() };
-        match &program.rule(rule).peers {
-            Peers::Any => Vec::new(),
-            Peers::Of(peers) => {
-                let members = peers.iter().filter_map(|peer| match peer {
-                    RulePeer::Pods { members, .. } => Some(*members),
-                    RulePeer::Block(_) => None,
-                });
-                members.flat_map(|members| program.selected(members).collect::<Vec<_>>()).collect()
             }
         }
     }

@@ -22,9 +22,14 @@
 //! ## Where it comes from
 //! "Targeting a Namespace by its name" in the Kubernetes documentation.
 
-use palisade_engine::model::{Labels, NamespaceScope, Operator, Peer};
+use palisade_engine::model::{NamespaceScope, Operator, Peer};
 
-use crate::{Finding, Level, Lint, Subject, nearest::nearest_label, subject::peer_field};
+use super::{contradictory_selector::contradiction, namespace_name_label::name_label};
+use crate::{
+    Finding, Level, Lint, Subject,
+    nearest::nearest_label,
+    subject::{peer_field, place},
+};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP201",
@@ -42,23 +47,26 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         for (direction, index, rule) in subject.rules(id) {
             for (number, peer) in rule.peers.iter().enumerate() {
                 let Peer::Pods { namespaces: NamespaceScope::Matching(selector), at, .. } = peer else { continue };
-                if subject.cluster.namespaces().any(|namespace| subject.matches(selector, &namespace.labels)) {
+                if !subject.index.namespaces_matching(selector).is_empty()
+                    || contradiction(selector).is_some()
+                    || name_label(subject, selector).is_some()
+                {
                     continue;
                 }
                 let field = format!("{}.namespaceSelector", peer_field(direction, index, number));
-                let place =
-                    selector.requirements.first().and_then(|requirement| requirement.at).or(selector.at).or(*at);
-                let message = format!("no namespace is {selector}, so this peer of {} is nobody", policy.id.name);
+                let place = place(selector).or(*at);
+                let message =
+                    format!("no namespace of the input is {selector}, so this peer of {} is nobody", policy.id.name);
                 let mut finding = Finding::new(&object, message).at(field, place, "matches no namespace");
                 let named = selector.requirements.iter().find_map(|requirement| match &requirement.operator {
                     Operator::In(values) => values.iter().find(|value| subject.cluster.namespace(value).is_some()),
                     _ => None,
                 });
-                let labels: Vec<&Labels> = subject.cluster.namespaces().map(|namespace| &namespace.labels).collect();
+                let labels = || subject.cluster.namespaces().flat_map(|namespace| namespace.labels.iter());
                 if let Some(name) = named {
                     finding = finding
                         .help(format!("every namespace carries its name: `kubernetes.io/metadata.name: {name}`"));
-                } else if let Some(near) = nearest_label(selector, &labels) {
+                } else if let Some(near) = nearest_label(selector, labels) {
                     finding = finding.help(format!("did you mean `{near}`?"));
                 }
                 findings.push(finding);

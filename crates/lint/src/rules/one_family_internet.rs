@@ -1,7 +1,8 @@
 //! The whole of one IP family in a dual-stack cluster
 //!
 //! ## What it does
-//! Finds rules with `0.0.0.0/0` and no `::/0`, or the reverse, when pods have addresses of both families.
+//! Finds policies with `0.0.0.0/0` and no `::/0` in a direction, or the reverse, when pods have addresses of
+//! both families.
 //!
 //! ## Why is this bad
 //! `0.0.0.0/0` holds no IPv6 address. Clients that come by IPv6 are dropped, or pods that prefer IPv6 wait
@@ -46,7 +47,11 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             };
             let found = rule.peers.iter().enumerate().find_map(|(number, peer)| Some((number, peer, whole(peer)?)));
             let Some((number, peer, family)) = found else { continue };
-            if rule.peers.iter().filter_map(whole).any(|other| other != family) {
+            // The other family may be in a rule of its own.
+            let all = policy.rules(direction).iter().flat_map(|rule| &rule.peers);
+            if policy.rules(direction).iter().any(|rule| rule.peers.is_empty())
+                || all.filter_map(whole).any(|other| other != family)
+            {
                 continue;
             }
             let (mine, other) = match family {

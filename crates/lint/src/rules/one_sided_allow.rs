@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use palisade_engine::{
     compile::{IdentityId, Peers, ProfileId, Rule, RulePeer},
-    model::{Direction, PolicyId},
+    model::{Direction, Name, PolicyId},
     sets::TrafficSet,
 };
 
@@ -37,6 +37,9 @@ pub(crate) const LINT: Lint = Lint {
 /// A rule whose peers are more different pods than this is about everyone: no single other side is meant.
 const MOST_PEERS: u64 = 64;
 
+/// More policies of the other end than this are not named.
+const MOST_NAMED: usize = 3;
+
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for (id, policy, object) in subject.policies() {
         for (direction, index, written) in subject.rules(id) {
@@ -46,14 +49,16 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 Direction::Egress => ("to", "ingress"),
                 Direction::Ingress => ("from", "egress"),
             };
-            let names: Vec<String> = blocking.iter().map(|id| subject.cluster.policy(*id).id.to_string()).collect();
+            let first = blocking.iter().take(MOST_NAMED).map(|id| subject.cluster.policy(*id).id.to_string());
+            let first: Vec<String> = first.collect();
             let message = format!("{} allows connections {word} pods whose {other} denies all of them", policy.id.name);
             let mut finding =
                 Finding::new(&object, message).at(rule_field(direction, index), written.at, "allows nothing alone");
-            for id in &blocking {
+            for id in blocking.iter().take(MOST_NAMED) {
                 finding = finding.also(subject.cluster.policy(*id).at, format!("isolates the other end for {other}"));
             }
-            findings.push(finding.help(format!("add the {other} rule to {}, or take this one out", names.join(", "))));
+            findings
+                .push(finding.help(format!("add the {other} rule to {}, or take this one out", first.join(" or "))));
         }
     }
 }
@@ -72,8 +77,9 @@ fn blocked(subject: &Subject<'_>, policy: PolicyId, rule: &Rule) -> Option<BTree
             RulePeer::Pods { .. } | RulePeer::Block(_) => return None,
         }
     }
-    let subjects: Vec<IdentityId> = program.selected(program.subjects_of(policy)?).collect();
-    if others.is_empty() || subjects.is_empty() {
+    let subjects: Vec<IdentityId> =
+        program.selected(program.subjects_of(policy)?).take(MOST_PEERS as usize + 1).collect();
+    if others.is_empty() || subjects.is_empty() || subjects.len() as u64 > MOST_PEERS {
         return None;
     }
     let away = match rule.origin.direction {
@@ -81,22 +87,24 @@ fn blocked(subject: &Subject<'_>, policy: PolicyId, rule: &Rule) -> Option<BTree
         Direction::Egress => Direction::Ingress,
     };
     let mut blocking = BTreeSet::new();
-    let mut seen: BTreeSet<ProfileId> = BTreeSet::new();
+    let mut seen: BTreeSet<(ProfileId, Vec<&Name>)> = BTreeSet::new();
     for other in &others {
         let profile = program.profile_of(*other, away);
         if program.profile(profile).is_open() {
             return None;
         }
-        if !seen.insert(profile) {
+        blocking.extend(program.profile(profile).tiers.iter().flat_map(|tier| tier.policies.iter().copied()));
+        // Pods under the same rules differ only by the ports that they give a name.
+        if !seen.insert((profile, program.identity(*other).named_ports().map(|(name, ..)| name).collect())) {
             continue;
         }
         for near in &subjects {
-            // A rule that is about the pod itself needs no other side.
-            if near == other || passes(subject, profile, *near, *other, rule) {
+            // A pod always reaches itself.
+            let itself = near == other && program.identity(*near).pods.len() == 1;
+            if itself || passes(subject, profile, *near, *other, rule) {
                 return None;
             }
         }
-        blocking.extend(program.profile(profile).tiers.iter().flat_map(|tier| tier.policies.iter().copied()));
     }
     Some(blocking)
 }

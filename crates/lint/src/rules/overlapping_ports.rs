@@ -31,9 +31,12 @@ pub(crate) const LINT: Lint = Lint {
     check,
 };
 
+/// A rule with more ports than this was not written by hand.
+const MOST: usize = 1_000;
+
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for (id, _, object) in subject.policies() {
-        for (direction, index, rule) in subject.rules(id) {
+        for (direction, index, rule) in subject.rules(id).filter(|(.., rule)| rule.ports.len() <= MOST) {
             for (number, port) in rule.ports.iter().enumerate() {
                 let Some(earlier) = rule.ports.iter().take(number).find(|earlier| overlap(earlier, port)) else {
                     continue;
@@ -59,6 +62,8 @@ fn overlap(a: &PolicyPort, b: &PolicyPort) -> bool {
     a.protocol == b.protocol
         && match (range(a), range(b)) {
             (Some(a), Some(b)) => a.first() <= b.last() && b.first() <= a.last(),
+            // All ports of the protocol hold the one with a name.
+            (Some(PortRange::ALL), None) | (None, Some(PortRange::ALL)) => true,
             _ => a.port == b.port,
         }
 }

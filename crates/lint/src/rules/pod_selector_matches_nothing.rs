@@ -20,10 +20,16 @@
 
 use palisade_engine::{
     compile::{Peers, RulePeer},
-    model::{Labels, NamespaceScope, Peer},
+    model::{NamespaceScope, Peer},
 };
 
-use crate::{Finding, Level, Lint, Subject, nearest::nearest_label, subject::peer_field};
+use super::{and_or::as_one_item, contradictory_selector::contradiction};
+use crate::{
+    Finding, Level, Lint, Subject,
+    index::matches,
+    nearest::nearest_label,
+    subject::{peer_field, place},
+};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP202",
@@ -32,6 +38,9 @@ pub(crate) const LINT: Lint = Lint {
     source: include_str!("pod_selector_matches_nothing.rs"),
     check,
 };
+
+/// Namespaces whose pods' labels are compared.
+const MOST_NAMESPACES: usize = 50;
 
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     if !subject.has_pods {
@@ -45,32 +54,46 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 let (Peer::Pods { namespaces, pods, at }, RulePeer::Pods { members, .. }) = (peer, compiled) else {
                     continue;
                 };
-                if pods.is_everything() || !subject.program.members(*members).is_empty() {
+                if pods.is_everything()
+                    || !subject.program.members(*members).is_empty()
+                    || contradiction(pods).is_some()
+                    || as_one_item(subject, policy, peer)
+                {
                     continue;
                 }
-                let meant = |namespace: &str| match namespaces {
-                    NamespaceScope::Own => *policy.id.namespace == *namespace,
+                let (meant, whose): (Vec<&str>, String) = match namespaces {
+                    NamespaceScope::Own => (vec![&policy.id.namespace], format!("namespace {}", policy.id.namespace)),
                     NamespaceScope::Matching(selector) => {
-                        subject.cluster.namespace(namespace).is_some_and(|ns| subject.matches(selector, &ns.labels))
+                        let matching = subject.index.namespaces_matching(selector);
+                        (
+                            matching.iter().map(|namespace| namespace.name.as_str()).collect(),
+                            "those namespaces".to_owned(),
+                        )
                     }
                 };
-                if !subject.cluster.namespaces().any(|namespace| meant(&namespace.name)) {
+                // A namespace without pods may be somebody else's part of the input.
+                let has_pods = |namespace: &&str| {
+                    !subject.index.pods_in(namespace).is_empty() || !subject.index.host_pods_in(namespace).is_empty()
+                };
+                if !meant.iter().any(has_pods) {
                     continue;
                 }
                 let field = format!("{}.podSelector", peer_field(direction, index, number));
-                let place = pods.requirements.first().and_then(|requirement| requirement.at).or(pods.at).or(*at);
-                let whose = match namespaces {
-                    NamespaceScope::Own => format!("namespace {}", policy.id.namespace),
-                    NamespaceScope::Matching(_) => "those namespaces".to_owned(),
-                };
                 let message = format!("no pod of {whose} is {pods}, so this peer of {} is nobody", policy.id.name);
-                let mut finding = Finding::new(&object, message).at(field, place, "matches no pod");
-                let live = || subject.cluster.pods().map(|(_, pod)| pod).filter(|pod| pod.is_live());
-                let labels: Vec<&Labels> =
-                    live().filter(|pod| meant(&pod.id.namespace)).map(|pod| &pod.labels).collect();
-                if let Some(near) = nearest_label(pods, &labels) {
+                let mut finding = Finding::new(&object, message).at(field, place(pods).or(*at), "matches no pod");
+                let mut hosts = meant.iter().flat_map(|namespace| subject.index.host_pods_in(namespace));
+                let labels: Vec<_> =
+                    meant.iter().take(MOST_NAMESPACES).map(|namespace| subject.index.labels_in(namespace)).collect();
+                if let Some(host) = hosts.find(|pod| matches(pods, &pod.labels)) {
+                    finding = finding.help(format!(
+                        "{} has these labels, but host-network pods are their node: only an ipBlock takes them",
+                        host.id
+                    ));
+                } else if let Some(near) =
+                    nearest_label(pods, || labels.iter().flat_map(|labels| labels.iter().copied()))
+                {
                     finding = finding.help(format!("did you mean `{near}`?"));
-                } else if let Some(other) = live().find(|pod| subject.matches(pods, &pod.labels)) {
+                } else if let Some(other) = subject.index.elsewhere(pods, &policy.id.namespace) {
                     finding = finding.help(format!(
                         "namespace {0} has such pods: `namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {0}}}}}`",
                         other.id.namespace

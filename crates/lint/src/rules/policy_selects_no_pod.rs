@@ -20,9 +20,8 @@
 //! ## Where it comes from
 //! NetworkPolicySpec.podSelector selects pods of the policy's own namespace only.
 
-use palisade_engine::model::Labels;
-
-use crate::{Finding, Level, Lint, Subject, nearest::nearest_label};
+use super::contradictory_selector::contradiction;
+use crate::{Finding, Level, Lint, Subject, nearest::nearest_label, subject::place};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP105",
@@ -38,24 +37,20 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
     for (id, policy, object) in subject.policies() {
         let selected = subject.program.subjects_of(id).map(|selector| subject.program.members(selector).len());
-        if selected != Some(0) || subject.selects_host_network(policy) {
+        if selected != Some(0) || subject.selects_host_network(policy) || contradiction(&policy.subject).is_some() {
             continue;
         }
         let namespace = &policy.id.namespace;
-        let message = format!("{} selects no pod of namespace {namespace}: {}", policy.id.name, policy.subject);
-        let at = policy
-            .subject
-            .requirements
-            .first()
-            .and_then(|requirement| requirement.at)
-            .or(policy.subject.at)
-            .or(policy.at);
+        let message = match policy.subject.is_everything() {
+            true => format!("{} selects no pod: namespace {namespace} has none", policy.id.name),
+            false => format!("{} selects no pod: none of namespace {namespace} is {}", policy.id.name, policy.subject),
+        };
+        let at = place(&policy.subject).or(policy.at);
         let mut finding = Finding::new(&object, message).at("spec.podSelector", at, "matches no pod");
-        let pods = || subject.cluster.pods().map(|(_, pod)| pod).filter(|pod| pod.is_live());
-        let labels: Vec<&Labels> = pods().filter(|pod| pod.id.namespace == *namespace).map(|pod| &pod.labels).collect();
-        if let Some(near) = nearest_label(&policy.subject, &labels) {
+        let labels = subject.index.labels_in(namespace);
+        if let Some(near) = nearest_label(&policy.subject, || labels.iter().copied()) {
             finding = finding.help(format!("did you mean `{near}`?"));
-        } else if let Some(other) = pods().find(|pod| subject.matches(&policy.subject, &pod.labels)) {
+        } else if let Some(other) = subject.index.elsewhere(&policy.subject, namespace) {
             finding = finding.help(format!(
                 "namespace {} has such pods; a policy selects pods of its own namespace",
                 other.id.namespace

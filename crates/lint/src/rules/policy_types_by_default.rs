@@ -1,7 +1,8 @@
 //! policyTypes left to its default while egress rules exist
 //!
 //! ## What it does
-//! Finds policies with `egress` rules and without `policyTypes`.
+//! Finds policies with `egress` rules, without `ingress` rules and without `policyTypes`. Who wrote rules for
+//! both directions meant both.
 //!
 //! ## Why is this bad
 //! The default lists Ingress always, and Egress because there are egress rules. A policy that was meant
@@ -35,17 +36,15 @@ pub(crate) const LINT: Lint = Lint {
 
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for (_, policy, object) in subject.policies() {
-        if policy.policy_types.is_some() || policy.egress.is_empty() {
+        if policy.policy_types.is_some() || policy.egress.is_empty() || !policy.ingress.is_empty() {
             continue;
         }
-        let effect = if policy.ingress.is_empty() {
-            "nobody reaches the pods it selects"
-        } else {
-            "it isolates both directions"
-        };
-        let message = format!("{} leaves policyTypes to the default, Ingress and Egress: {effect}", policy.id.name);
+        let message = format!(
+            "{} leaves policyTypes to the default, Ingress and Egress: its pods take no connection by it",
+            policy.id.name
+        );
         let finding =
-            Finding::new(&object, message).at("spec.policyTypes", policy.at, "has egress rules and no policyTypes");
+            Finding::new(&object, message).at("spec.policyTypes", policy.at, "egress rules alone, and no policyTypes");
         findings.push(finding.help("write `policyTypes: [Egress]` if only egress is meant, else `[Ingress, Egress]`"));
     }
 }

@@ -1,8 +1,8 @@
 //! A port that no selected pod declares
 //!
 //! ## What it does
-//! Finds ingress rules for a port number that none of the pods the policy selects declares, while they do
-//! declare others.
+//! Finds ingress rules for a port number that none of the pods the policy selects declares and no Service sends
+//! to, while they do declare others.
 //!
 //! ## Why is this bad
 //! Containers need not declare their ports, but most do: the number may be a mistake.
@@ -16,8 +16,9 @@
 //! ## Where it comes from
 //! `spec.containers[].ports` is informative; a policy compares numbers with packets.
 
-use palisade_engine::model::{Direction, Pod, PortMatch};
+use palisade_engine::model::{Direction, PortMatch};
 
+use super::service_port::{Sent, sent};
 use crate::{Finding, Level, Lint, Subject, subject::port_field};
 
 pub(crate) const LINT: Lint = Lint {
@@ -28,28 +29,28 @@ pub(crate) const LINT: Lint = Lint {
     check,
 };
 
+/// Kinds of pods, and their ports, that are named.
+const MOST: usize = 64;
+const MOST_NAMED: usize = 6;
+
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for (id, policy, object) in subject.policies() {
         for (direction, index, rule) in subject.rules(id).filter(|(direction, ..)| *direction == Direction::Ingress) {
             for (number, port) in rule.ports.iter().enumerate() {
-                let PortMatch::Range(range) = port.port else { continue };
-                let pods: Vec<&Pod> = subject
-                    .destinations(id, direction, index)
-                    .into_iter()
-                    .flat_map(|identity| subject.pods(identity))
-                    .collect();
-                let mut declared: Vec<String> = pods
-                    .iter()
-                    .flat_map(|pod| &pod.ports)
-                    .map(|declared| format!("{} {}", declared.protocol, declared.port))
-                    .collect();
-                let meets =
-                    |pod: &&Pod| pod.ports.iter().any(|p| range.contains(p.port) && p.protocol == port.protocol);
-                if declared.is_empty() || pods.iter().any(meets) {
+                if !matches!(port.port, PortMatch::Range(_))
+                    || !matches!(sent(subject, id, direction, index, port), Sent::Unknown)
+                {
                     continue;
                 }
+                let pods = subject.destinations(id, direction, index).take(MOST);
+                let mut declared: Vec<_> = pods.flat_map(|pods| subject.index.declared(pods)).collect();
                 declared.sort();
                 declared.dedup();
+                if declared.is_empty() {
+                    continue;
+                }
+                let declared: Vec<String> =
+                    declared.iter().take(MOST_NAMED).map(|(protocol, port)| format!("{protocol} {port}")).collect();
                 let message = format!("no pod that {} selects declares {port}", policy.id.name);
                 let finding = Finding::new(&object, message).at(
                     port_field(direction, index, number),

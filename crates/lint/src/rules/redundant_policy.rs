@@ -2,10 +2,11 @@
 //!
 //! ## What it does
 //! Finds policies whose pods another policy of the namespace selects too, in the same directions, with
-//! rules that allow at least the same.
+//! rules that allow at least the same, whatever pods come and go. A default deny beside policies that allow
+//! is left alone.
 //!
 //! ## Why is this bad
-//! Taking it out changes nothing today, and nobody knows which of the two is meant.
+//! Taking it out changes nothing, and nobody knows which of the two is meant.
 //!
 //! ## Example
 //! Two copies of one policy under two names.
@@ -16,7 +17,9 @@
 //! ## Where it comes from
 //! Policies are united: isolation by any, allowed by any.
 
-use palisade_engine::model::{Direction, PolicyId};
+use std::collections::BTreeMap;
+
+use palisade_engine::model::{Direction, NetworkPolicy, PolicyId, Requirement};
 
 use crate::{Finding, Level, Lint, Subject};
 
@@ -32,7 +35,7 @@ pub(crate) const LINT: Lint = Lint {
 const MOST: usize = 200;
 
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    let mut by_namespace: std::collections::BTreeMap<&str, Vec<PolicyId>> = std::collections::BTreeMap::new();
+    let mut by_namespace: BTreeMap<&str, Vec<PolicyId>> = BTreeMap::new();
     for (id, policy) in subject.cluster.policies() {
         by_namespace.entry(&policy.id.namespace).or_default().push(id);
     }
@@ -53,10 +56,17 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 
 fn covers(subject: &Subject<'_>, wide: PolicyId, narrow: PolicyId) -> bool {
     let program = subject.program;
-    let (Some(all), Some(some)) = (program.subjects_of(wide), program.subjects_of(narrow)) else { return false };
-    let (all, some) = (program.members(all), program.members(some));
+    let (outer, inner) = (subject.cluster.policy(wide), subject.cluster.policy(narrow));
+    if !subject_covers(outer, inner) {
+        return false;
+    }
     // A policy that selects nobody today is another rule's business.
-    if some.is_empty() || !some.is_subset(all) {
+    if subject.has_pods && program.subjects_of(narrow).is_none_or(|some| program.members(some).is_empty()) {
+        return false;
+    }
+    // A policy without rules says "closed by default", whatever the others come to allow.
+    let closes = |policy: &NetworkPolicy| policy.ingress.is_empty() && policy.egress.is_empty();
+    if closes(inner) && !closes(outer) {
         return false;
     }
     Direction::ALL.into_iter().filter(|direction| program.affects(narrow, *direction)).all(|direction| {
@@ -67,4 +77,12 @@ fn covers(subject: &Subject<'_>, wide: PolicyId, narrow: PolicyId) -> bool {
         program.affects(wide, direction)
             && rules(narrow).all(|rule| rules(wide).any(|wider| program.covers(wider, rule)))
     })
+}
+
+/// Whether every pod that the one selects is one that the other selects, whatever pods come.
+fn subject_covers(wide: &NetworkPolicy, narrow: &NetworkPolicy) -> bool {
+    let asks = |wanted: &Requirement| {
+        narrow.subject.requirements.iter().any(|other| other.key == wanted.key && other.operator == wanted.operator)
+    };
+    wide.subject.requirements.iter().all(asks)
 }

@@ -1,7 +1,8 @@
 //! An ipBlock that is only a Service's address
 //!
 //! ## What it does
-//! Finds ipBlocks that hold the cluster address of a Service and no pod and no node.
+//! Finds ipBlocks that hold the cluster address of a Service and no pod and no node: a single address, or a
+//! range no wider than clusters have for Services (a /12, or a /108 of IPv6).
 //!
 //! ## Why is this bad
 //! A Service's address is translated to a pod's before a policy sees the packet: the rule never matches.
@@ -38,26 +39,28 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             for (number, peer) in rule.peers.iter().enumerate() {
                 let Peer::IpBlock(block) = peer else { continue };
                 let set = PrefixSet::block(block.cidr, &block.except);
-                let services = subject.cluster.services();
-                let Some(service) =
-                    services.iter().find(|service| service.addresses.iter().any(|address| set.contains(*address)))
-                else {
-                    continue;
-                };
-                let pods = subject.cluster.pods().flat_map(|(_, pod)| pod.addresses.iter());
-                let nodes = subject.cluster.nodes().flat_map(|(_, node)| node.addresses.iter().copied());
-                if block.cidr.prefix_len() == 0 || pods.chain(nodes).any(|address| set.contains(address)) {
+                let single = block.cidr.prefix_len() == block.cidr.max_prefix_len();
+                // A wider one is a company's network, of which Services are only a part.
+                let narrow = block.cidr.prefix_len() >= if block.cidr.addr().is_ipv4() { 12 } else { 108 };
+                if !narrow || subject.index.pods_at(&set).is_some() || subject.index.holds_node(&set) {
                     continue;
                 }
-                let message = format!(
-                    "{} of {} is about the address of the Service {}, which policies never see",
-                    block.cidr, policy.id.name, service.id
-                );
+                let Some(service) = subject.index.service_at(&set) else { continue };
+                let message = match single {
+                    true => format!(
+                        "{} of {} is the address of the Service {}, which policies never see",
+                        block.cidr, policy.id.name, service.id
+                    ),
+                    false => format!(
+                        "{} of {} holds the address of the Service {} and no pod: policies never see Services",
+                        block.cidr, policy.id.name, service.id
+                    ),
+                };
                 let field = format!("{}.ipBlock.cidr", peer_field(direction, index, number));
                 let finding = Finding::new(&object, message).at(
                     field,
                     block.cidr_at.or(block.at),
-                    "never matches after translation",
+                    "does not match after translation",
                 );
                 findings
                     .push(finding.also(service.at, "the Service").help("select the pods behind it by their labels"));

@@ -20,9 +20,12 @@
 //! ## Where it comes from
 //! The Kubernetes documentation: policies apply to the pods' addresses and ports.
 
-use palisade_engine::model::{Pod, PortMatch, Service, ServicePort, TargetPort};
+use palisade_engine::{
+    compile::IdentityId,
+    model::{Direction, Pod, PolicyId, PolicyPort, PortMatch, Service, ServicePort, TargetPort},
+};
 
-use crate::{Finding, Level, Lint, Subject, subject::port_field};
+use crate::{Finding, Level, Lint, Subject, index::matches, subject::port_field};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP302",
@@ -32,37 +35,17 @@ pub(crate) const LINT: Lint = Lint {
     check,
 };
 
+/// Kinds of pods whose Services are looked at.
+const MOST: usize = 64;
+
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    if subject.cluster.services().is_empty() {
-        return;
-    }
     for (id, policy, object) in subject.policies() {
         for (direction, index, rule) in subject.rules(id) {
             for (number, port) in rule.ports.iter().enumerate() {
+                let Sent::Elsewhere(service, target) = sent(subject, id, direction, index, port) else { continue };
                 let PortMatch::Range(range) = port.port else { continue };
-                if range.first() != range.last() {
-                    continue;
-                }
-                let pods: Vec<&Pod> = subject
-                    .destinations(id, direction, index)
-                    .into_iter()
-                    .flat_map(|identity| subject.pods(identity))
-                    .collect();
-                let listens =
-                    |pod: &&Pod| pod.ports.iter().any(|p| p.port == range.first() && p.protocol == port.protocol);
-                if pods.is_empty() || pods.iter().any(listens) {
-                    continue;
-                }
-                let translated = subject.cluster.services().iter().find_map(|service| {
-                    let offered =
-                        service.ports.iter().find(|p| p.port == range.first() && p.protocol == port.protocol)?;
-                    let pod = pods.iter().find(|pod| selects(subject, service, pod))?;
-                    let target = target(offered, pod)?;
-                    (target != range.first()).then_some((service, target))
-                });
-                let Some((service, target)) = translated else { continue };
                 let message = format!(
-                    "{range} is the port of the Service {}; its pods listen on {target}, and policies see the pods' port",
+                    "{range} is the port of the Service {}, and policies see that of its pods, {target}",
                     service.id
                 );
                 let finding = Finding::new(&object, message).at(
@@ -80,12 +63,52 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn selects(subject: &Subject<'_>, service: &Service, pod: &Pod) -> bool {
-    service.id.namespace == pod.id.namespace
-        && service
-            .selector
-            .as_ref()
-            .is_some_and(|selector| !selector.is_everything() && subject.matches(selector, &pod.labels))
+/// What is known of a single port that a rule allows, on the pods it is about.
+pub(crate) enum Sent<'a> {
+    /// A pod declares it, or a Service sends to it.
+    There,
+    /// A Service takes it and sends it to another port.
+    Elsewhere(&'a Service, u16),
+    /// Nothing.
+    Unknown,
+}
+
+/// What is known of a port of a rule.
+pub(crate) fn sent<'a>(
+    subject: &Subject<'a>,
+    policy: PolicyId,
+    direction: Direction,
+    index: usize,
+    port: &PolicyPort,
+) -> Sent<'a> {
+    let PortMatch::Range(range) = port.port else { return Sent::Unknown };
+    let declares = |identity: IdentityId| {
+        let ports = subject.index.declared(identity);
+        ports.iter().any(|(protocol, number)| *protocol == port.protocol && range.contains(*number))
+    };
+    if subject.destinations(policy, direction, index).any(declares) {
+        return Sent::There;
+    }
+    let mut found = Sent::Unknown;
+    for identity in subject.destinations(policy, direction, index).take(MOST) {
+        let Some(pod) = subject.pods(identity).next() else { continue };
+        for service in subject.index.services_in(&pod.id.namespace).iter().filter(|service| selects(service, pod)) {
+            for offered in service.ports.iter().filter(|offered| offered.protocol == port.protocol) {
+                let Some(target) = target(offered, pod) else { continue };
+                if range.contains(target) {
+                    return Sent::There;
+                }
+                if range.first() == range.last() && range.contains(offered.port) && matches!(found, Sent::Unknown) {
+                    found = Sent::Elsewhere(service, target);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn selects(service: &Service, pod: &Pod) -> bool {
+    service.selector.as_ref().is_some_and(|selector| !selector.is_everything() && matches(selector, &pod.labels))
 }
 
 fn target(offered: &ServicePort, pod: &Pod) -> Option<u16> {

@@ -1,0 +1,242 @@
+//! `palisade check`, as it is run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
+
+mod support;
+
+use std::process::Output;
+
+use serde_json::Value;
+use support::{Folder, folders, palisade, root};
+
+/// Two warnings: no DNS (NP103), and a label misspelt (NP202).
+const POLICIES: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: web
+  namespace: prod
+spec:
+  podSelector:
+    matchLabels: {app: web}
+  policyTypes: [Egress]
+  egress:
+  - to:
+    - podSelector:
+        matchLabels: {app: databse}
+    ports:
+    - port: 5432
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: prod, labels: {app: web}}
+spec: {containers: [{name: c, image: i}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: prod, labels: {app: database}}
+spec: {containers: [{name: c, image: i}]}
+";
+
+const REFUSED: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web}
+spec:
+  podSelector: {}
+  ingress:
+  - ports:
+    - protocol: tcp
+";
+
+/// Runs `check` in a folder of its own that holds `files`.
+fn check(files: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let folder = Folder::with(files);
+    palisade().current_dir(folder.path()).arg("check").args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn codes(output: &Output) -> Vec<String> {
+    json(output).as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap().to_owned()).collect()
+}
+
+const P: (&str, &str) = ("p.yaml", POLICIES);
+
+#[test]
+fn exit_codes() {
+    let run = |arguments: &[&str]| code(&check(&[P, ("bad.yaml", REFUSED)], arguments));
+    assert_eq!(run(&["-f", "p.yaml"]), 0);
+    assert_eq!(run(&["-f", "p.yaml", "--fail-on", "warning"]), 1);
+    assert_eq!(run(&["-f", "p.yaml", "--fail-on", "note"]), 1);
+    assert_eq!(run(&["-f", "bad.yaml"]), 1);
+    assert_eq!(run(&["-f", "bad.yaml", "--fail-on", "never"]), 0);
+    assert_eq!(run(&["-f", "gone.yaml"]), 2);
+    assert_eq!(run(&["-f", "gone.yaml", "--fail-on", "never"]), 2);
+    assert_eq!(run(&[]), 2);
+}
+
+#[test]
+fn two_objects_of_one_name_are_an_error_with_both_lines() {
+    let twice = format!("{POLICIES}---\n{POLICIES}");
+    let output = check(&[("p.yaml", &twice)], &["-f", "p.yaml"]);
+    assert_eq!(code(&output), 1);
+    let said = out(&output);
+    assert!(said.contains("first here") && said.contains("and again here"), "{said}");
+}
+
+#[test]
+fn json_has_every_field() {
+    let output = check(&[P], &["-f", "p.yaml", "-o", "json"]);
+    let found = json(&output);
+    let dns = found.as_array().unwrap().iter().find(|f| f["code"] == "NP103").unwrap();
+    assert_eq!(dns["name"], "egress-without-dns");
+    assert_eq!(dns["severity"], "warning");
+    assert_eq!(dns["object"], "NetworkPolicy prod/web");
+    assert_eq!(dns["field"], "spec.egress");
+    assert_eq!(dns["file"], "p.yaml");
+    assert_eq!((dns["line"].as_u64(), dns["column"].as_u64()), (Some(11), Some(5)));
+    assert!(dns["endLine"].as_u64() >= Some(11) && dns["endColumn"].is_u64());
+    assert!(dns["message"].as_str().unwrap().contains("may not resolve names"));
+    assert!(dns["help"][0].as_str().unwrap().contains("kube-system"));
+}
+
+#[test]
+fn github_annotations() {
+    let output = check(&[P], &["-f", "p.yaml", "-o", "github"]);
+    let said = out(&output);
+    let line = said.lines().find(|line| line.contains("NP103")).unwrap();
+    assert!(line.starts_with("::warning file=p.yaml,line=11,col=5,endLine="), "{line}");
+    assert!(line.contains(",title=NP103 egress-without-dns::prod/web may not"), "{line}");
+    assert!(line.contains("%0A"), "help is in the same line: {line}");
+    let odd = check(&[("a,b:c.yaml", REFUSED)], &["-f", "a,b:c.yaml", "-o", "github"]);
+    assert!(out(&odd).starts_with("::error file=a%2Cb%3Ac.yaml,line=8,"), "{}", out(&odd));
+}
+
+#[test]
+fn sarif_structure() {
+    let log = json(&check(&[("my policies.yaml", POLICIES)], &["-f", "my policies.yaml", "-o", "sarif"]));
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    assert_eq!(run["tool"]["driver"]["name"], "palisade");
+    assert_eq!(run["columnKind"], "unicodeCodePoints");
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    for result in run["results"].as_array().unwrap() {
+        let rule = &rules[usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap()];
+        assert_eq!(rule["id"], result["ruleId"]);
+        assert!(rule["help"]["markdown"].as_str().unwrap().contains("## Why is this bad"));
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "my%20policies.yaml");
+        assert!(place["region"]["startLine"].as_u64() > Some(0));
+        assert!(["note", "warning", "error"].contains(&result["level"].as_str().unwrap()));
+    }
+    let empty = json(&check(
+        &[("pod.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")],
+        &["-f", "pod.yaml", "-o", "sarif"],
+    ));
+    assert_eq!(empty["runs"][0]["results"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_baseline_hides_what_was_known() {
+    let known = out(&check(&[P], &["-f", "p.yaml", "-o", "json"]));
+    // Lines have moved; nothing is new.
+    let moved = format!("# a comment\n\n{POLICIES}");
+    let arguments = ["-f", "p.yaml", "-o", "json", "--baseline", "known.json", "--fail-on", "note"];
+    let output = check(&[("p.yaml", &moved), ("known.json", &known)], &arguments);
+    assert_eq!((code(&output), codes(&output)), (0, Vec::new()));
+    let more = format!("{POLICIES}---\n{}", POLICIES.replace("prod", "dev"));
+    let output = check(&[("p.yaml", &more), ("known.json", &known)], &arguments);
+    assert_eq!(code(&output), 1);
+    assert!(json(&output).as_array().unwrap().iter().all(|f| f["object"].as_str().unwrap().contains("dev")));
+    assert_eq!(code(&check(&[P, ("known.json", "{}")], &arguments)), 2);
+}
+
+#[test]
+fn levels_of_palisade_toml_need_reasons() {
+    let run = |toml: &str| check(&[P, ("palisade.toml", toml)], &["-f", "p.yaml", "-o", "json"]);
+    let plain = codes(&run(""));
+    assert!(plain.iter().any(|code| code == "NP103") && !plain.iter().any(|code| code == "NP505"), "{plain:?}");
+    let set = "[lints]\nNP103 = { level = \"off\", reason = \"addresses only\" }\n\
+               missing-description = { level = \"error\", reason = \"the audit asks\" }\n";
+    let output = run(set);
+    assert_eq!(code(&output), 1);
+    let found = codes(&output);
+    assert!(!found.iter().any(|code| code == "NP103") && found.iter().any(|code| code == "NP505"), "{found:?}");
+    assert_eq!(code(&run("[lints]\nNP103 = { level = \"off\" }\n")), 2);
+    assert_eq!(code(&run("[lints]\nNP999 = { level = \"off\", reason = \"x\" }\n")), 2);
+}
+
+#[test]
+fn an_annotation_with_a_reason_silences_a_rule_for_its_policy() {
+    let with = |text: &str| {
+        let annotated = format!("  namespace: prod\n  annotations:\n    palisade.dev/ignore: '{text}'\nspec:");
+        let policies = POLICIES.replacen("  namespace: prod\nspec:", &annotated, 1);
+        codes(&check(&[("p.yaml", &policies)], &["-f", "p.yaml", "-o", "json"]))
+    };
+    assert!(!with("NP103: addresses only; NP202: comes later").iter().any(|code| code == "NP103" || code == "NP202"));
+    assert!(with("NP103").iter().any(|code| code == "NP103"), "no reason, no silence");
+    assert!(with("NP104: x").iter().any(|code| code == "NP103"));
+}
+
+#[test]
+fn explain_prints_the_page() {
+    for name in ["NP103", "np103", "egress-without-dns"] {
+        let output = check(&[], &["--explain", name]);
+        assert_eq!(code(&output), 0);
+        assert!(out(&output).starts_with("# NP103 egress-without-dns (warning)\n"), "{}", out(&output));
+        let page = std::fs::read_to_string(root().join("docs/lints/NP103.md")).unwrap();
+        assert_eq!(out(&output), page);
+    }
+    let unknown = check(&[], &["--explain", "NP999"]);
+    assert_eq!(code(&unknown), 2);
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("NP204  namespace-name-label"));
+}
+
+#[test]
+fn two_findings_at_80_columns() {
+    let output = check(&[P], &["-f", "p.yaml"]);
+    let said = out(&output);
+    for line in said.lines() {
+        assert!(line.chars().count() <= 80, "wider than the terminal: {line}");
+    }
+    insta::assert_snapshot!(said);
+}
+
+/// What examples show on purpose, at level warning.
+const MEANT: [(&str, &str, &str); 7] = [
+    ("default-policies", "NP103", "a default deny for egress takes DNS away, which its text says"),
+    ("dns", "NP103", "the first stage is the mistake"),
+    ("ip-block", "NP401", "shows that an ipBlock takes pods by address"),
+    ("ip-block", "NP403", "shows that 0.0.0.0/0 holds no IPv6 address"),
+    ("named-ports", "NP103", "is about the names of ports; its crawler opens one port"),
+    ("port-range", "NP103", "is about ranges; its billing knows the carrier by address"),
+    ("12-default-deny-egress", "NP103", "a default deny for egress takes DNS away, which its text says"),
+];
+
+#[test]
+fn examples_are_clean_but_for_what_they_show() {
+    for folder in folders(&root().join("examples")) {
+        let output = palisade().args(["check", "-o", "json", "-f"]).arg(&folder).output().unwrap();
+        assert_eq!(code(&output), 0, "{}: {}", folder.display(), out(&output));
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        for finding in json(&output).as_array().unwrap().iter().filter(|f| f["severity"] != "note") {
+            let code = finding["code"].as_str().unwrap();
+            assert!(MEANT.iter().any(|(at, meant, _)| *at == name && *meant == code), "{name}: {finding:#}");
+        }
+    }
+}
