@@ -17,10 +17,11 @@ build: .rust ## the command, optimised: target/release/palisade
 test: .rust .tools ## every test
 	$(CARGO) test --workspace
 
+# Advisories are asked for in the workflow: their database has to be fetched.
 check: .rust ## formatting, lints, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans sources; \
 	else echo 'skipped: cargo-deny is not installed (cargo install cargo-deny)'; fi
 
 bench: .rust ## what it costs, as ratios within one run
