@@ -176,4 +176,17 @@ mod tests {
         let set = PrefixSet::block(net("2001:db8::/126"), &[net("2001:db8::3/128")]);
         assert_eq!(set.to_string(), "2001:db8::/127, 2001:db8::2/128");
     }
+
+    #[test]
+    fn algebra_holds_in_both_families_at_once() {
+        let a: PrefixSet = [net("10.0.0.0/9"), net("2001:db8::/33")].into_iter().collect();
+        let b: PrefixSet = [net("10.128.0.0/9"), net("2001:db8:8000::/33")].into_iter().collect();
+        let whole: PrefixSet = [net("10.0.0.0/8"), net("2001:db8::/32")].into_iter().collect();
+        assert_eq!(a.union(&b), whole);
+        assert_eq!(whole.intersection(&b), b);
+        assert_eq!(whole.difference(&b), a);
+        assert!(a.intersection(&b).is_empty() && !a.is_empty());
+        let (v4, v6) = (PrefixSet::block(net("10.0.0.0/8"), &[]), PrefixSet::block(net("2001:db8::/32"), &[]));
+        assert!(!v4.is_empty() && !v6.is_empty(), "one family is enough");
+    }
 }

@@ -153,4 +153,15 @@ mod tests {
         assert!(TrafficSet::all().difference(&web).contains(Traffic::Portless));
         assert!(!TrafficSet::all().difference(&web).contains(Traffic::Port(Protocol::Tcp, 80)));
     }
+
+    #[test]
+    fn traffic_without_ports_is_a_member_of_its_own() {
+        let ports = Protocol::ALL.into_iter().map(|protocol| TrafficSet::ports(protocol, PortRange::ALL));
+        let ports = ports.fold(TrafficSet::empty(), |all, set| all.union(&set));
+        assert!(!ports.portless() && !ports.is_all() && !ports.is_empty());
+        let rest = TrafficSet::all().difference(&ports);
+        assert!(rest.portless() && !rest.is_empty());
+        assert!(ports.intersection(&rest).is_empty());
+        assert_eq!(ports.union(&rest), TrafficSet::all());
+    }
 }
