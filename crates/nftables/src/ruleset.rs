@@ -177,11 +177,6 @@ impl Rule {
 }
 
 impl Expression {
-    /// The verdict expression of a verdict.
-    pub fn verdict(verdict: Verdict) -> Self {
-        Self::Verdict(verdict)
-    }
-
     /// The set or map that it looks into.
     pub fn set(&self) -> Option<&Name> {
         match self {

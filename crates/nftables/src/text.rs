@@ -89,6 +89,7 @@ fn expression(expression: &Expression) -> String {
         Expression::InterfacePrefix(prefix) => format!("iifname \"{prefix}*\""),
         Expression::SourceNotBehindInterface => "fib saddr . iif oif missing".to_owned(),
         Expression::Family(family) => format!("meta nfproto {}", family.to_string().to_lowercase()),
+        Expression::Icmpv6Types(first, last) if first == last => format!("icmpv6 type {first}"),
         Expression::Icmpv6Types(first, last) => format!("icmpv6 type {first}-{last}"),
         Expression::Ports(protocol, range) if *range == PortRange::ALL => {
             format!("meta l4proto {}", protocol.name().to_lowercase())
