@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use palisade_engine::model::Family;
+use palisade_manifest::ServerVersion;
 
 /// Kubernetes network policies: decided, explained and proven with real packets.
 #[derive(Debug, Parser)]
@@ -106,6 +107,26 @@ pub(crate) enum CheckFormat {
     Github,
 }
 
+/// A version of the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServerVersionArgument {
+    /// Takes networks with host bits, leading zeros or in IPv4-mapped form
+    #[value(name = "1.35")]
+    V1_35,
+    /// Refuses them
+    #[value(name = "1.36")]
+    V1_36,
+}
+
+impl From<ServerVersionArgument> for ServerVersion {
+    fn from(argument: ServerVersionArgument) -> Self {
+        match argument {
+            ServerVersionArgument::V1_35 => Self::V1_35,
+            ServerVersionArgument::V1_36 => Self::V1_36,
+        }
+    }
+}
+
 /// What makes `check` fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {
@@ -152,6 +173,10 @@ pub(crate) struct Check {
     /// The least that makes the exit code 1
     #[arg(long, value_name = "LEVEL", default_value = "error")]
     pub(crate) fail_on: FailOn,
+
+    /// The API server whose rules count: 1.35 stands for it and all before
+    #[arg(long, value_name = "VERSION", default_value = "1.36")]
+    pub(crate) server_version: ServerVersionArgument,
 
     /// Tell only what this earlier answer of `-o json` does not have
     #[arg(long, value_name = "FILE")]

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, anyhow, bail};
 use palisade_engine::model::{Cluster, Name, Sources, Span};
 use palisade_manifest::{
-    Diagnostic, ReadOptions, Reading, Severity, read_paths,
+    Diagnostic, ReadOptions, Reading, ServerVersion, Severity, read_paths,
     render::{Excerpt, Renderer},
     texts::{ReadAgain, Texts},
 };
@@ -68,7 +68,12 @@ pub(crate) fn once_from_stdin(input: &Input, flows: Option<&Path>) -> Result<()>
 
 /// Reads files, folders and standard input as they are.
 pub(crate) fn read(paths: &[PathBuf], recursive: bool, namespace: &str) -> Reading {
-    read_paths(paths, &ReadOptions { default_namespace: Name::from(namespace), recursive })
+    read_as(paths, recursive, namespace, ServerVersion::default())
+}
+
+/// The same by the rules of a version of the API server.
+pub(crate) fn read_as(paths: &[PathBuf], recursive: bool, namespace: &str, server: ServerVersion) -> Reading {
+    read_paths(paths, &ReadOptions { default_namespace: Name::from(namespace), server, recursive })
 }
 
 /// Reads everything that was given into a cluster.

@@ -6,6 +6,7 @@ use crate::{
     diagnostic::{Diagnostic, Severity, code},
     field::Field,
     interner::Interner,
+    read::ServerVersion,
     read::keep,
     yaml::{Value, View},
 };
@@ -16,6 +17,8 @@ pub(crate) struct Context<'r> {
     pub(crate) file: FileId,
     /// `-n`, for objects that name no namespace.
     pub(crate) default_namespace: &'r Name,
+    /// Whose rules count.
+    pub(crate) server: ServerVersion,
     /// Names met so far.
     pub(crate) names: &'r mut Interner,
     /// How many objects were given a name in the server's place.

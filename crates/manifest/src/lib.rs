@@ -25,4 +25,4 @@ pub mod texts;
 pub mod yaml;
 
 pub use diagnostic::{Annotation, Diagnostic, Severity};
-pub use read::{ReadOptions, Reading, read_bytes, read_paths, read_text};
+pub use read::{ReadOptions, Reading, ServerVersion, read_bytes, read_paths, read_text};

@@ -519,3 +519,31 @@ fn names_are_shared() {
         reading.inventory.pods.iter().map(|pod| pod.labels.get("app").unwrap().as_str().as_ptr()).collect();
     assert_eq!(values[0], values[1]);
 }
+
+/// Networks that servers up to 1.35 took with a warning mean there what they seem to mean.
+#[test]
+fn an_older_server_takes_networks_that_a_newer_one_refuses() {
+    let policy = |cidr: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: a}}\n\
+             spec: {{podSelector: {{}}, ingress: [{{from: [{{ipBlock: {{cidr: \"{cidr}\"}}}}]}}]}}\n"
+        )
+    };
+    let older = ReadOptions { server: palisade_manifest::ServerVersion::V1_35, ..ReadOptions::default() };
+    for (cidr, meant) in [
+        ("10.1.2.3/8", "10.0.0.0/8"),
+        ("010.000.000.000/8", "10.0.0.0/8"),
+        ("2001:db8::1/32", "2001:db8::/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+    ] {
+        assert!(read_text("p", &policy(cidr), &ReadOptions::default()).has_errors(), "{cidr}");
+        let reading = read_text("p", &policy(cidr), &older);
+        assert!(!reading.has_errors() && reading.diagnostics.len() == 1, "{cidr}: {:?}", reading.diagnostics);
+        let rule = &reading.inventory.policies[0].ingress[0];
+        let palisade_engine::model::Peer::IpBlock(block) = &rule.peers[0] else { panic!("{cidr}: no ipBlock") };
+        assert_eq!(block.cidr.to_string(), meant);
+    }
+    for cidr in ["10.0.0.0/33", "10.0.0.1", " 10.0.0.0/8"] {
+        assert!(read_text("p", &policy(cidr), &older).has_errors(), "{cidr}");
+    }
+}

@@ -55,7 +55,8 @@ pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
 }
 
 fn check(arguments: &Check, configuration: &Configuration) -> Result<Checked> {
-    let reading = input::read(&arguments.paths, arguments.recursive, &arguments.namespace);
+    let reading =
+        input::read_as(&arguments.paths, arguments.recursive, &arguments.namespace, arguments.server_version.into());
     let sources = reading.inventory.sources.clone();
     let files = sources.iter().count();
     let mut findings = reading.diagnostics;

@@ -14,6 +14,8 @@ pub(crate) struct CidrError {
     pub(crate) wrong: String,
     /// What to write, when that can be known.
     pub(crate) fix: Option<String>,
+    /// What servers up to 1.35 took it for, with a warning.
+    pub(crate) once: Option<IpNet>,
 }
 
 /// Reads a network; its bits after the prefix are zero.
@@ -21,7 +23,11 @@ pub(crate) struct CidrError {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse(text: &str) -> Result<IpNet, CidrError> {
-    let fail = |wrong: &str, fix: Option<String>| Err(CidrError { wrong: wrong.to_owned(), fix });
+    let fail = |wrong: &str, fix: Option<String>| Err(CidrError { wrong: wrong.to_owned(), fix, once: None });
+    let once = |wrong: &str, once: Option<IpNet>, words: &str| {
+        let fix = once.map(|network| format!("{words} `{network}`"));
+        Err(CidrError { wrong: wrong.to_owned(), fix, once })
+    };
     let trimmed = text.trim();
     if trimmed != text {
         return fail("has spaces around it", parse(trimmed).ok().map(|_| format!("write `{trimmed}`")));
@@ -59,13 +65,13 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, CidrError> {
             IpAddr::V6(v6) if length >= 96 => v6.to_ipv4_mapped().and_then(|v4| Ipv4Net::new(v4, length - 96).ok()),
             _ => None,
         };
-        return fail("is an IPv4 network written as IPv6", fix.map(|network| format!("write `{}`", network.trunc())));
+        return once("is an IPv4 network written as IPv6", fix.map(|network| IpNet::V4(network.trunc())), "write");
     }
     if zeros {
-        return fail("has leading zeros", Some(format!("write `{canonical}`")));
+        return once("has leading zeros", Some(canonical), "write");
     }
     if network.addr() != canonical.addr() {
-        return fail("has bits set after its prefix", Some(format!("the network is `{canonical}`")));
+        return once("has bits set after its prefix", Some(canonical), "the network is");
     }
     Ok(canonical)
 }

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use palisade_engine::model::{IpBlock, Span};
 
 use super::unknown;
-use crate::{check::cidr, context::Context, field::Field, objects::labels};
+use crate::{check::cidr, context::Context, diagnostic::Severity, field::Field, objects::labels, read::ServerVersion};
 
 /// Reads `ipBlock`; `at` is where its peer was written.
 pub(super) fn read(cx: &mut Context<'_>, field: &Field<'_>, at: Option<Span>) -> Option<IpBlock> {
@@ -66,7 +66,13 @@ fn network(cx: &mut Context<'_>, field: &Field<'_>, required: bool) -> Option<Ip
     match cidr::parse(text) {
         Ok(network) => Some(network),
         Err(error) => {
-            let finding = cx.error(field, format!("network `{text}` {}", error.wrong));
+            let mut finding = cx.error(field, format!("network `{text}` {}", error.wrong));
+            if let (Some(network), ServerVersion::V1_35) = (error.once, cx.server) {
+                finding.severity = Severity::Warning;
+                let finding = finding.label(error.fix.unwrap_or_default());
+                cx.report(finding.help("servers from 1.36 on refuse it"));
+                return Some(network);
+            }
             let finding = match error.fix {
                 Some(fix) => finding.label(fix),
                 None => finding,

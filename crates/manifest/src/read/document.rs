@@ -194,6 +194,7 @@ impl Reader<'_> {
         let mut cx = Context {
             file,
             default_namespace: &self.options.default_namespace,
+            server: self.options.server,
             names: &mut self.names,
             generated: &mut self.generated,
             diagnostics: &mut self.reading.diagnostics,

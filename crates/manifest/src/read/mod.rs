@@ -35,18 +35,31 @@ pub(crate) fn keep(findings: &mut Vec<Diagnostic>, finding: Diagnostic) {
 /// Longer texts in findings are cut.
 const LONGEST_TEXT: usize = 300;
 
+/// Versions of the API server that validate differently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServerVersion {
+    /// 1.35 and older: networks with host bits, leading zeros or in IPv4-mapped form are taken, with a
+    /// warning, for what they seem to mean.
+    V1_35,
+    /// 1.36: they are refused.
+    #[default]
+    V1_36,
+}
+
 /// How to read.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
     /// The namespace of objects that name none (`-n`).
     pub default_namespace: Name,
+    /// The API server whose rules count.
+    pub server: ServerVersion,
     /// Whether folders inside of folders are read too (`-R`).
     pub recursive: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { default_namespace: Name::from("default"), recursive: false }
+        Self { default_namespace: Name::from("default"), server: ServerVersion::default(), recursive: false }
     }
 }
 
