@@ -8,4 +8,5 @@ export PALISADE_CLUSTERS="${PALISADE_CLUSTERS:-100}"
 exec cargo mutants \
 	--file 'crates/engine/src/compile/*.rs' --file 'crates/engine/src/verdict.rs' --file 'crates/engine/src/sets/*.rs' \
 	--file 'crates/nftables/src/plan/*.rs' \
-	--test-package palisade-engine --test-package palisade-nftables --timeout 120 "$@" -- --lib --test agreement --test program --test semantics --test interpreter --test ruleset
+	--test-package palisade-engine --test-package palisade-nftables --timeout 120 "$@" \
+	-- --lib --test agreement --test program --test semantics --test interpreter --test ruleset
