@@ -116,17 +116,3 @@ fn names_the_fields_that_the_server_names() {
     eprintln!("{checked} fields named as the server does");
     assert_eq!(wrong, "");
 }
-
-#[test]
-#[ignore = "prints every finding, to be read by a person"]
-fn print_all() {
-    let Some(folder) = folder() else { return };
-    for (case, answer, reading) in answers(&folder) {
-        eprintln!(
-            "{case} ({}): {}\n{}",
-            answer["as_file"],
-            answer["message"].as_str().unwrap_or_default(),
-            told(&reading)
-        );
-    }
-}
