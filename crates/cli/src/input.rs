@@ -141,13 +141,7 @@ fn warn_of_nothing(input: &Input, cluster: &Cluster) {
 /// Kinds that policies do not speak of are no mistake, but whoever expected them to count should know.
 /// Policies of a kind that is not read are one: without them the answer would be about another cluster.
 fn passed_over(kinds: &BTreeMap<(String, String), usize>, keep_going: bool) -> Result<()> {
-    if kinds.is_empty() {
-        return Ok(());
-    }
-    let counted = |(kind, count): (&(String, String), &usize)| format!("{count} {}", kind.1);
-    screen::note(&format!("passed over {}", kinds.iter().map(counted).collect::<Vec<_>>().join(", ")));
-    let is_policy = |(kind, _): &(&(String, String), &usize)| kind.0.starts_with("policy.networking.k8s.io/");
-    let policies: Vec<String> = kinds.iter().filter(is_policy).map(counted).collect();
+    let policies = note_passed_over(kinds);
     if policies.is_empty() || keep_going {
         return Ok(());
     }
@@ -155,6 +149,16 @@ fn passed_over(kinds: &BTreeMap<(String, String), usize>, keep_going: bool) -> R
         "no answer without {}: this version does not read them (--keep-going leaves them out)",
         policies.join(", ")
     ))
+}
+
+/// Says which kinds were passed over, and returns those of them that are policies, each with its count.
+pub(crate) fn note_passed_over(kinds: &BTreeMap<(String, String), usize>) -> Vec<String> {
+    let counted = |(kind, count): (&(String, String), &usize)| format!("{count} {}", kind.1);
+    if !kinds.is_empty() {
+        screen::note(&format!("passed over {}", kinds.iter().map(counted).collect::<Vec<_>>().join(", ")));
+    }
+    let is_policy = |(kind, _): &(&(String, String), &usize)| kind.0.starts_with("policy.networking.k8s.io/");
+    kinds.iter().filter(is_policy).map(counted).collect()
 }
 
 fn only_folder(paths: &[PathBuf]) -> Option<String> {

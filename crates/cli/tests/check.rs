@@ -240,3 +240,21 @@ fn examples_are_clean_but_for_what_they_show() {
         }
     }
 }
+
+/// A policy that is not read must not look like one in which nothing was found.
+#[test]
+fn a_policy_of_a_kind_that_is_not_read_is_no_clean_answer() {
+    let cluster_wide = "\
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: deny-all}
+spec: {tier: Admin, priority: 1, subject: {namespaces: {}}}
+";
+    let output = check(&[("c.yaml", cluster_wide)], &["-f", "c.yaml"]);
+    assert_eq!(code(&output), 2);
+    assert!(out(&output).contains("1 ClusterNetworkPolicy not checked"), "{}", out(&output));
+    let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    let output = check(&[("o.yaml", other), P], &["-f", "o.yaml", "-f", "p.yaml"]);
+    assert_eq!(code(&output), 0);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("passed over 1 ConfigMap"));
+}

@@ -60,6 +60,11 @@ fn check(arguments: &Check, configuration: &Configuration) -> Result<Checked> {
     let sources = reading.inventory.sources.clone();
     let files = sources.iter().count();
     let mut findings = reading.diagnostics;
+    let unread = input::note_passed_over(&reading.passed_over);
+    if !unread.is_empty() {
+        let message = format!("{} not checked: this version does not read them", unread.join(", "));
+        findings.push(Diagnostic::error(code::INPUT, message));
+    }
     match reading.inventory.into_cluster() {
         Err(conflicts) => findings.extend(conflicts.iter().map(Diagnostic::from)),
         Ok(cluster) => findings.extend(lint(&cluster, configuration)),

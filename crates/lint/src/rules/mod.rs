@@ -6,7 +6,7 @@ mod contradictory_selector;
 mod dns_over_udp_only;
 mod egress_without_dns;
 mod host_network_selected;
-mod ip_block_over_cluster;
+mod ip_block_over_pods;
 mod missing_description;
 mod named_port_undefined;
 mod namespace_name_label;
@@ -50,7 +50,7 @@ pub const REGISTRY: &[&Lint] = &[
     &port_not_declared::LINT,
     &udp_port_as_tcp::LINT,
     &overlapping_ports::LINT,
-    &ip_block_over_cluster::LINT,
+    &ip_block_over_pods::LINT,
     &service_address::LINT,
     &one_family_internet::LINT,
     &useless_except::LINT,

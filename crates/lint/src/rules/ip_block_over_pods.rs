@@ -31,7 +31,7 @@ pub(crate) const LINT: Lint = Lint {
     code: "NP401",
     name: "ip-block-over-pods",
     level: Some(Level::Warning),
-    source: include_str!("ip_block_over_cluster.rs"),
+    source: include_str!("ip_block_over_pods.rs"),
     check,
 };
 
