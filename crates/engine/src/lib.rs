@@ -3,7 +3,7 @@
 //! ```text
 //! model::Inventory ──► model::Cluster ──► compile ──► PolicyProgram ──┬──► verdict    may this packet pass
 //!   objects, as read     consistent,                                  ├──► explain    and which line says so
-//!                        indexed                                      ├──► traffic    all that may pass
+//!                        indexed                                      ├──► connections  all that may pass
 //!                                                                     └──► (crate nftables) the kernel's rules
 //! ```
 //!
@@ -12,6 +12,7 @@
 //! kernel and no async; the rules it follows are the Kubernetes NetworkPolicy API reference (v1).
 
 pub mod compile;
+pub mod connections;
 pub mod cover;
 pub mod explain;
 pub mod model;
@@ -19,4 +20,5 @@ pub mod sets;
 pub mod verdict;
 
 pub use compile::PolicyProgram;
+pub use connections::Connections;
 pub use verdict::{Outcome, Verdict};

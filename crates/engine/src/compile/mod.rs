@@ -20,13 +20,14 @@ use ipnet::IpNet;
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
+pub(crate) use self::interner::Interner;
+use self::selector::LabelIndex;
 pub use self::{
     identity::{Identity, IdentityId},
     profile::{Otherwise, Profile, ProfileId, Tier, TierRules},
     rule::{Action, Peers, Ports, Rule, RuleId, RuleOrigin, RulePeer, RulePort, RulePorts},
     selector::RequirementId,
 };
-use self::{interner::Interner, selector::LabelIndex};
 use crate::{
     model::{
         Cluster, Direction, LabelSelector, Name, NamespaceScope, NetworkPolicy, Peer, PodId, PolicyId, PolicyRule,
@@ -122,6 +123,11 @@ impl PolicyProgram {
     #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram")]
     pub fn block(&self, id: BlockId) -> &PrefixSet {
         &self.blocks[id.0 as usize]
+    }
+
+    /// The addresses of every ipBlock.
+    pub fn blocks(&self) -> impl ExactSizeIterator<Item = &PrefixSet> {
+        self.blocks.iter()
     }
 
     /// One rule.

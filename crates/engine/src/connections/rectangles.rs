@@ -1,0 +1,166 @@
+//! A relation as few rectangles: everyone of one set to everyone of another, by the same traffic.
+
+use rustc_hash::FxHashMap;
+
+use super::{Cell, Connections, EndSet, Relation, TrafficId};
+use crate::{compile::Interner, model::Family, sets::TrafficSet};
+
+/// Everyone of `from` and everyone of `to`, and what is so between any two of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rectangle {
+    /// The sources.
+    pub from: EndSet,
+    /// The destinations.
+    pub to: EndSet,
+    /// The one family that this is about; `None` when it holds for each that the two ends have.
+    pub family: Option<Family>,
+    /// The traffic.
+    pub traffic: TrafficSet,
+}
+
+/// Which part of a relation is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// What may not pass, in place of what may.
+    pub denied: bool,
+    /// Only from these.
+    pub from: Option<EndSet>,
+    /// Only to these.
+    pub to: Option<EndSet>,
+    /// Only this of the traffic.
+    pub within: Option<TrafficSet>,
+}
+
+/// What is so over each family, as numbers of an interner; `None` where the two ends have it not.
+type Sets = [Option<u32>; 2];
+
+/// Sets with the same key that are equal or not.
+type Sketch = (u64, Option<u32>, Option<u32>);
+
+impl Connections {
+    /// A relation as rectangles, by destination: no pair is in two of them that are of one family, and
+    /// whatever is in none is not so. A pod to itself is in them as one pod of its kind to another.
+    pub fn rectangles(&self, relation: &Relation, query: &Query) -> Vec<Rectangle> {
+        let mut sets: Interner<TrafficSet> = Interner::default();
+        let mut merged = Merged::default();
+        let mut asked: FxHashMap<Cell, Sets> = FxHashMap::default();
+        for row in relation.rows() {
+            for (to, has) in self.by_families(&row.destinations) {
+                let to = narrowed(to, query.to.as_ref());
+                if to.is_empty() {
+                    continue;
+                }
+                let mut sources: FxHashMap<Sets, EndSet> = FxHashMap::default();
+                for (from, cell) in self.with_the_rest(&row.sources, &to, has, query.denied) {
+                    let from = narrowed(from, query.from.as_ref());
+                    if from.is_empty() {
+                        continue;
+                    }
+                    let wanted = *asked.entry(cell).or_insert_with(|| {
+                        Family::ALL.map(|family| Some(sets.intern(self.wanted(cell.of(family)?, query))))
+                    });
+                    *sources.entry(wanted).or_default() |= from;
+                }
+                let mut sources: Vec<(Sets, EndSet)> = sources.into_iter().collect();
+                sources.sort_unstable_by_key(|(sets, set)| (set.min(), *sets));
+                for (sets, from) in sources {
+                    merged.add(from, sets, &to);
+                }
+            }
+        }
+        let set = |id: Option<u32>| id.and_then(|id| sets.get(id)).cloned().unwrap_or_default();
+        let rectangles = merged.list.into_iter().flat_map(|(from, over, to)| {
+            let (v4, v6) = (set(over[0]), set(over[1]));
+            let one = move |family, traffic| Rectangle { from: from.clone(), to: to.clone(), family, traffic };
+            match over {
+                [Some(_), Some(_)] if v4 != v6 => vec![one(Some(Family::V4), v4), one(Some(Family::V6), v6)],
+                [Some(_), _] => vec![one(None, v4)],
+                [None, _] => vec![one(None, v6)],
+            }
+        });
+        rectangles.filter(|rectangle| !rectangle.traffic.is_empty()).collect()
+    }
+
+    fn wanted(&self, id: TrafficId, query: &Query) -> TrafficSet {
+        let set = self.traffic(id);
+        let set = if query.denied { TrafficSet::all().difference(set) } else { set.clone() };
+        match &query.within {
+            Some(within) => set.intersection(within),
+            None => set,
+        }
+    }
+
+    /// Destinations by the families that they have.
+    fn by_families(&self, destinations: &EndSet) -> impl Iterator<Item = (EndSet, [bool; 2])> {
+        let (v4, v6) = (self.ends.present(Family::V4), self.ends.present(Family::V6));
+        let (in_v4, in_v6) = (destinations & v4, destinations & v6);
+        let both = &in_v4 & &in_v6;
+        let parts = [(&in_v4 - &both, [true, false]), (&in_v6 - &both, [false, true]), (both, [true, true])];
+        parts.into_iter().filter(|(set, _)| !set.is_empty())
+    }
+
+    /// The sources of a row, and when asked also those who may send nothing.
+    fn with_the_rest(
+        &self,
+        sources: &[(EndSet, Cell)],
+        to: &EndSet,
+        has: [bool; 2],
+        rest: bool,
+    ) -> Vec<(EndSet, Cell)> {
+        let mut all = sources.to_vec();
+        if !rest {
+            return all;
+        }
+        let mut others = EndSet::new();
+        for family in Family::ALL.into_iter().zip(has).filter_map(|(family, has)| has.then_some(family)) {
+            others |= self.ends.present(family);
+        }
+        // Nothing is judged between two who are no pods.
+        if to.is_disjoint(self.ends.pods()) {
+            others &= self.ends.pods();
+        }
+        for (set, _) in sources {
+            others -= set;
+        }
+        for (set, families) in self.by_families(&others) {
+            let nothing = |index: usize| {
+                let both = |of: [bool; 2]| of.get(index).copied().unwrap_or_default();
+                (both(families) && both(has)).then_some(TrafficId::NOTHING)
+            };
+            all.push((set, Cell { v4: nothing(0), v6: nothing(1) }));
+        }
+        all
+    }
+}
+
+fn narrowed(set: EndSet, to: Option<&EndSet>) -> EndSet {
+    match to {
+        Some(to) => set & to,
+        None => set,
+    }
+}
+
+/// Rectangles in the making: one for each set of sources and what they may do.
+#[derive(Default)]
+struct Merged {
+    list: Vec<(EndSet, Sets, EndSet)>,
+    alike: FxHashMap<(Sketch, Sets), Vec<usize>>,
+}
+
+impl Merged {
+    fn add(&mut self, from: EndSet, sets: Sets, to: &EndSet) {
+        let alike = self.alike.entry(((from.len(), from.min(), from.max()), sets)).or_default();
+        let same = |index: &&usize| self.list.get(**index).is_some_and(|(known, _, _)| *known == from);
+        match alike.iter().find(same).copied() {
+            Some(index) => {
+                if let Some((_, _, destinations)) = self.list.get_mut(index) {
+                    *destinations |= to;
+                }
+            }
+            None => {
+                alike.push(self.list.len());
+                self.list.push((from, sets, to.clone()));
+            }
+        }
+    }
+}
