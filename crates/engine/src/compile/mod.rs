@@ -136,6 +136,11 @@ impl PolicyProgram {
         &self.rules[id.0 as usize]
     }
 
+    /// Every rule.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = (RuleId, &Rule)> {
+        self.rules.iter().enumerate().map(|(index, rule)| (RuleId(index as u32), rule))
+    }
+
     /// Every profile, by [`ProfileId::index`].
     pub fn profiles(&self) -> &[Profile] {
         &self.profiles

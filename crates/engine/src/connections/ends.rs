@@ -73,9 +73,9 @@ pub(super) struct FamilyEnds {
 }
 
 impl Ends {
-    /// The ends of `cluster`. The outside is cut where an ipBlock of `told_apart` begins or ends; the
-    /// cluster's own program must be among these.
-    pub(super) fn new(cluster: &Cluster, program: &PolicyProgram, told_apart: &[&PolicyProgram]) -> Self {
+    /// The ends of `cluster`. The outside is cut where one of `told_apart` begins or ends; the program's
+    /// own ipBlocks must be among them.
+    pub(super) fn new(cluster: &Cluster, program: &PolicyProgram, told_apart: &[&PrefixSet]) -> Self {
         let mut list: Vec<End> = program.identities().map(|(id, _)| End::Pods(id)).collect();
         let pods = (0..number(list.len())).collect();
         for (node, object) in cluster.nodes() {
@@ -92,7 +92,7 @@ impl Ends {
         }
         let first_outside = number(list.len());
         let families = Family::ALL.map(|family| {
-            let blocks = told_apart.iter().flat_map(|program| program.blocks());
+            let blocks = told_apart.iter().copied();
             let outside = number(list.len());
             let segments = Segments::new(family, blocks);
             for segment in 0..segments.len() {
@@ -136,6 +136,12 @@ impl Ends {
         EndId(identity.0)
     }
 
+    /// The outside ends that make up a set of addresses which the outside was cut by.
+    pub fn of_prefixes(&self, prefixes: &PrefixSet) -> EndSet {
+        let of = |family| self.family(family).in_block(prefixes) & &self.outside;
+        of(Family::V4) | of(Family::V6)
+    }
+
     /// The end that an outside address is part of. The address must be nobody's here.
     pub fn of_outside(&self, address: IpAddr) -> EndId {
         let address = address.to_canonical();
@@ -143,15 +149,10 @@ impl Ends {
         EndId(ends.outside + ends.segments.of(address))
     }
 
-    /// The end of a node at an address; for a node without addresses, `None`.
-    pub fn of_node(&self, node: NodeId, address: Option<IpAddr>) -> Option<EndId> {
-        let found = self.iter().find(|(_, end)| match end {
-            End::Node { node: of, addresses } => {
-                *of == node && address.map_or(*addresses == [None, None], |address| addresses.contains(&Some(address)))
-            }
-            End::Pods(_) | End::Outside { .. } => false,
-        });
-        found.map(|(id, _)| id)
+    /// The ends of a node: one for each pair of its addresses.
+    pub fn of_node(&self, node: NodeId) -> impl Iterator<Item = EndId> + '_ {
+        let ends = self.iter().filter(move |(_, end)| matches!(end, End::Node { node: of, .. } if *of == node));
+        ends.map(|(id, _)| id)
     }
 
     /// All pods.

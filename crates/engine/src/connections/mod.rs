@@ -15,6 +15,7 @@
 mod ends;
 mod family;
 mod grants;
+mod groups;
 mod rectangles;
 mod segments;
 mod traffic;
@@ -30,13 +31,14 @@ use self::{
 };
 pub use self::{
     ends::{End, EndId, EndSet, Ends},
+    groups::{By, Groups, Members, OutsideMembers, Part, PodMembers, Unit, UnitId, UnitKind},
     rectangles::{Query, Rectangle},
     traffic::TrafficId,
 };
 use crate::{
     compile::PolicyProgram,
-    model::{Cluster, Family},
-    sets::TrafficSet,
+    model::{Cluster, Direction, Family},
+    sets::{PrefixSet, TrafficSet},
 };
 
 /// All that may pass in a cluster.
@@ -76,13 +78,13 @@ pub struct Relation {
 impl Connections {
     /// Everything that `program`, compiled from `cluster`, lets pass.
     pub fn new(cluster: &Cluster, program: &PolicyProgram) -> Self {
-        Self::told_apart(cluster, program, &[])
+        Self::cut(cluster, program, std::iter::empty())
     }
 
-    /// The same, with the outside cut also where the ipBlocks of `others` begin and end: so the outside
-    /// ends of two clusters can be compared.
-    pub fn told_apart(cluster: &Cluster, program: &PolicyProgram, others: &[&PolicyProgram]) -> Self {
-        let told_apart: Vec<&PolicyProgram> = std::iter::once(program).chain(others.iter().copied()).collect();
+    /// The same, with the outside cut also where `others` begin and end: so these addresses can be told
+    /// from the rest, or the outside of one cluster can be compared with that of another.
+    pub fn cut<'a>(cluster: &Cluster, program: &'a PolicyProgram, others: impl Iterator<Item = &'a PrefixSet>) -> Self {
+        let told_apart: Vec<&PrefixSet> = program.blocks().chain(others).collect();
         let ends = Ends::new(cluster, program, &told_apart);
         let mut traffic = TrafficTable::new();
         let certain = Relation::new(program, &ends, Level::Certain, &mut traffic);
@@ -102,6 +104,15 @@ impl Connections {
     /// The traffic of an id.
     pub fn traffic(&self, id: TrafficId) -> &TrafficSet {
         self.traffic.set(id)
+    }
+
+    /// Whom no policy holds back in a direction: pods that it does not isolate, and whoever is no pod.
+    pub fn not_isolated(&self, program: &PolicyProgram, direction: Direction) -> EndSet {
+        let isolated =
+            program.identities().filter(|(id, _)| !program.profile(program.profile_of(*id, direction)).is_open());
+        let mut set: EndSet = (0..number(self.ends.len())).collect();
+        isolated.for_each(|(id, _)| _ = set.remove(self.ends.of_identity(id).number()));
+        set
     }
 
     /// What is allowed for certain.

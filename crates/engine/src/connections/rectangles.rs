@@ -31,8 +31,14 @@ pub struct Query {
     pub within: Option<TrafficSet>,
 }
 
-/// What is so over each family, as numbers of an interner; `None` where the two ends have it not.
-type Sets = [Option<u32>; 2];
+/// What is so between two ends, as numbers of an interner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Over {
+    /// Over every family that they have in common.
+    Any(u32),
+    /// Over IPv4 and over IPv6, where the two differ.
+    Each(u32, u32),
+}
 
 /// Sets with the same key that are equal or not.
 type Sketch = (u64, Option<u32>, Option<u32>);
@@ -43,39 +49,44 @@ impl Connections {
     pub fn rectangles(&self, relation: &Relation, query: &Query) -> Vec<Rectangle> {
         let mut sets: Interner<TrafficSet> = Interner::default();
         let mut merged = Merged::default();
-        let mut asked: FxHashMap<Cell, Sets> = FxHashMap::default();
+        let mut asked: FxHashMap<Cell, Option<Over>> = FxHashMap::default();
         for row in relation.rows() {
             for (to, has) in self.by_families(&row.destinations) {
                 let to = narrowed(to, query.to.as_ref());
                 if to.is_empty() {
                     continue;
                 }
-                let mut sources: FxHashMap<Sets, EndSet> = FxHashMap::default();
+                let mut sources: FxHashMap<Over, EndSet> = FxHashMap::default();
                 for (from, cell) in self.with_the_rest(&row.sources, &to, has, query.denied) {
                     let from = narrowed(from, query.from.as_ref());
                     if from.is_empty() {
                         continue;
                     }
-                    let wanted = *asked.entry(cell).or_insert_with(|| {
-                        Family::ALL.map(|family| Some(sets.intern(self.wanted(cell.of(family)?, query))))
+                    let over = *asked.entry(cell).or_insert_with(|| {
+                        let [v4, v6] =
+                            Family::ALL.map(|family| Some(sets.intern(self.wanted(cell.of(family)?, query))));
+                        match (v4, v6) {
+                            (Some(v4), Some(v6)) if v4 != v6 => Some(Over::Each(v4, v6)),
+                            (one, other) => one.or(other).map(Over::Any),
+                        }
                     });
-                    *sources.entry(wanted).or_default() |= from;
+                    if let Some(over) = over {
+                        *sources.entry(over).or_default() |= from;
+                    }
                 }
-                let mut sources: Vec<(Sets, EndSet)> = sources.into_iter().collect();
-                sources.sort_unstable_by_key(|(sets, set)| (set.min(), *sets));
-                for (sets, from) in sources {
-                    merged.add(from, sets, &to);
+                let mut sources: Vec<(Over, EndSet)> = sources.into_iter().collect();
+                sources.sort_unstable_by_key(|(over, set)| (set.min(), *over));
+                for (over, from) in sources {
+                    merged.add(from, over, &to);
                 }
             }
         }
-        let set = |id: Option<u32>| id.and_then(|id| sets.get(id)).cloned().unwrap_or_default();
+        let set = |id: u32| sets.get(id).cloned().unwrap_or_default();
         let rectangles = merged.list.into_iter().flat_map(|(from, over, to)| {
-            let (v4, v6) = (set(over[0]), set(over[1]));
-            let one = move |family, traffic| Rectangle { from: from.clone(), to: to.clone(), family, traffic };
+            let one = |family, id| Rectangle { from: from.clone(), to: to.clone(), family, traffic: set(id) };
             match over {
-                [Some(_), Some(_)] if v4 != v6 => vec![one(Some(Family::V4), v4), one(Some(Family::V6), v6)],
-                [Some(_), _] => vec![one(None, v4)],
-                [None, _] => vec![one(None, v6)],
+                Over::Any(id) => vec![one(None, id)],
+                Over::Each(v4, v6) => vec![one(Some(Family::V4), v4), one(Some(Family::V6), v6)],
             }
         });
         rectangles.filter(|rectangle| !rectangle.traffic.is_empty()).collect()
@@ -143,13 +154,13 @@ fn narrowed(set: EndSet, to: Option<&EndSet>) -> EndSet {
 /// Rectangles in the making: one for each set of sources and what they may do.
 #[derive(Default)]
 struct Merged {
-    list: Vec<(EndSet, Sets, EndSet)>,
-    alike: FxHashMap<(Sketch, Sets), Vec<usize>>,
+    list: Vec<(EndSet, Over, EndSet)>,
+    alike: FxHashMap<(Sketch, Over), Vec<usize>>,
 }
 
 impl Merged {
-    fn add(&mut self, from: EndSet, sets: Sets, to: &EndSet) {
-        let alike = self.alike.entry(((from.len(), from.min(), from.max()), sets)).or_default();
+    fn add(&mut self, from: EndSet, over: Over, to: &EndSet) {
+        let alike = self.alike.entry(((from.len(), from.min(), from.max()), over)).or_default();
         let same = |index: &&usize| self.list.get(**index).is_some_and(|(known, _, _)| *known == from);
         match alike.iter().find(same).copied() {
             Some(index) => {
@@ -159,7 +170,7 @@ impl Merged {
             }
             None => {
                 alike.push(self.list.len());
-                self.list.push((from, sets, to.clone()));
+                self.list.push((from, over, to.clone()));
             }
         }
     }
