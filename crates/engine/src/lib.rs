@@ -14,6 +14,7 @@
 pub mod compile;
 pub mod connections;
 pub mod cover;
+pub mod diff;
 pub mod explain;
 pub mod model;
 pub mod sets;

@@ -1,6 +1,8 @@
 //! Property: all connections, found by set algebra, are exactly those that the oracle allows one by one.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "tests")]
 
+mod dice;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use palisade_engine::{
@@ -14,23 +16,11 @@ use palisade_oracle::{
     generate::{Generator, flow_text},
 };
 
+use dice::Dice;
+
 /// How many clusters: 1,500, or as many as `PALISADE_CLUSTERS` says.
 fn clusters() -> u64 {
     std::env::var("PALISADE_CLUSTERS").ok().and_then(|count| count.parse().ok()).unwrap_or(1_500)
-}
-
-/// Numbers that look random, the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit.max(1)
-    }
-
-    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
-    }
 }
 
 /// One who is at an end, in a family; the second pod of an identity where it is to be another than `not`.

@@ -175,7 +175,13 @@ impl Relation {
     /// The row of a destination.
     #[expect(clippy::indexing_slicing, reason = "INVARIANT: every end of these connections has a row")]
     pub fn to(&self, destination: EndId) -> &Row {
-        &self.rows[self.of_end[destination.0 as usize] as usize]
+        &self.rows[self.row_of(destination)]
+    }
+
+    /// The place of a destination's row in [`Self::rows`].
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT: every end of these connections has a row")]
+    pub fn row_of(&self, destination: EndId) -> usize {
+        self.of_end[destination.0 as usize] as usize
     }
 
     /// What may pass from one end to another. A family that an end does not have is not told from one
