@@ -5,7 +5,7 @@
 //! namespace, the labels whose keys some selector uses, the named ports that some rule names, and
 //! which of the policies' prefixes hold the address.
 
-use std::net::IpAddr;
+use std::{collections::HashSet, net::IpAddr};
 
 use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -50,7 +50,7 @@ struct Visible {
     label_keys: FxHashSet<Name>,
     named_ports: FxHashSet<(Name, Protocol)>,
     /// Every prefix of an ipBlock, its exceptions included.
-    prefixes: FxHashSet<IpNet>,
+    prefixes: HashSet<IpNet>,
 }
 
 impl Visible {
@@ -154,12 +154,12 @@ fn named_ports(pod: &Pod, visible: &Visible) -> Vec<((Name, Protocol), Vec<u16>)
 /// Prefixes, ready for the question which is the longest one that holds an address.
 struct NestedPrefixes {
     /// By length, the longest first.
-    by_length: Vec<FxHashSet<IpNet>>,
+    by_length: Vec<HashSet<IpNet>>,
 }
 
 impl NestedPrefixes {
     fn new(prefixes: impl Iterator<Item = IpNet>) -> Self {
-        let mut lengths: Vec<(u8, FxHashSet<IpNet>)> = Vec::new();
+        let mut lengths: Vec<(u8, HashSet<IpNet>)> = Vec::new();
         for prefix in prefixes {
             match lengths.iter_mut().find(|(length, _)| *length == prefix.prefix_len()) {
                 Some((_, set)) => _ = set.insert(prefix),

@@ -53,6 +53,7 @@ pub type EndSet = RoaringBitmap;
 pub struct Ends {
     list: Vec<End>,
     pods: EndSet,
+    nodes: EndSet,
     outside: EndSet,
     families: [FamilyEnds; 2],
 }
@@ -91,6 +92,7 @@ impl Ends {
             }
         }
         let first_outside = number(list.len());
+        let nodes = (number(program.identities().len())..first_outside).collect();
         let families = Family::ALL.map(|family| {
             let blocks = told_apart.iter().copied();
             let outside = number(list.len());
@@ -102,7 +104,7 @@ impl Ends {
             FamilyEnds::new(cluster, program, &list, segments, outside)
         });
         let outside = (first_outside..number(list.len())).collect();
-        Self { list, pods, outside, families }
+        Self { list, pods, nodes, outside, families }
     }
 
     /// How many there are.
@@ -151,13 +153,19 @@ impl Ends {
 
     /// The ends of a node: one for each pair of its addresses.
     pub fn of_node(&self, node: NodeId) -> impl Iterator<Item = EndId> + '_ {
-        let ends = self.iter().filter(move |(_, end)| matches!(end, End::Node { node: of, .. } if *of == node));
+        let nodes = self.members(&self.nodes);
+        let ends = nodes.filter(move |(_, end)| matches!(end, End::Node { node: of, .. } if *of == node));
         ends.map(|(id, _)| id)
     }
 
     /// All pods.
     pub fn pods(&self) -> &EndSet {
         &self.pods
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &EndSet {
+        &self.nodes
     }
 
     /// Everything outside.

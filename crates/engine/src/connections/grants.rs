@@ -142,14 +142,14 @@ impl<'a> Grants<'a> {
         } else {
             // A name means what each destination says it does.
             let mut by_traffic: FxHashMap<TrafficId, EndSet> = FxHashMap::default();
-            for (end, identity) in (0u32..).zip(self.program.identities()) {
-                if ends.contains(end) {
-                    let traffic = self.traffic.id(self.program.traffic_towards(rule, identity.0));
-                    by_traffic.entry(traffic).or_default().insert(end);
-                }
+            let identities = super::ends::number(self.program.identities().len());
+            // INVARIANT of Ends: identity `n` is end `n`.
+            for end in ends.iter().take_while(|end| *end < identities) {
+                let traffic = self.traffic.id(self.program.traffic_towards(rule, IdentityId(end)));
+                by_traffic.entry(traffic).or_default().insert(end);
             }
             let mut no_pods = EndSet::clone(&ends);
-            no_pods.remove_range(..super::ends::number(self.program.identities().len()));
+            no_pods.remove_range(..identities);
             *by_traffic.entry(numeric).or_default() |= no_pods;
             let mut grants: Vec<(TrafficId, EndSet)> = by_traffic.into_iter().collect();
             grants.sort_unstable_by_key(|(traffic, _)| *traffic);

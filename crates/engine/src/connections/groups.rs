@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
-use rustc_hash::FxHashMap;
 
 use super::{Connections, End, EndSet, ends::number};
 use crate::{
@@ -61,8 +60,8 @@ impl UnitId {
 #[derive(Debug)]
 pub struct Groups {
     units: Vec<Unit>,
-    /// By identity: the groups of its pods, and how many there are of each.
-    of_identity: Vec<Vec<(UnitId, u32)>>,
+    /// By the number that a set has for some pods: their groups, and how many there are of each.
+    of_number: Vec<Vec<(UnitId, u32)>>,
     namespaces: BTreeMap<Name, NamespaceUnits>,
     /// Whether these are all pods of the cluster.
     whole: bool,
@@ -70,7 +69,7 @@ pub struct Groups {
 
 #[derive(Debug, Default)]
 struct NamespaceUnits {
-    units: Vec<UnitId>,
+    units: u32,
     pods: u32,
 }
 
@@ -123,49 +122,51 @@ pub enum OutsideMembers {
 impl Groups {
     /// Groups the pods of `cluster`.
     pub fn new(cluster: &Cluster, program: &PolicyProgram, by: By) -> Self {
-        let pods = program.identities().flat_map(|(_, identity)| identity.pods.iter().copied());
-        Self::grouped(cluster, program, by, pods, true)
+        let pods = program.identities().flat_map(|(id, identity)| identity.pods.iter().map(move |pod| (id.0, *pod)));
+        Self::grouped(cluster, by, pods, true)
     }
 
     /// Groups only these pods: others are not named, and a whole namespace is not told.
     pub fn of_pods(cluster: &Cluster, program: &PolicyProgram, by: By, pods: &[PodId]) -> Self {
-        Self::grouped(cluster, program, by, pods.iter().copied(), false)
+        let pods = pods.iter().filter_map(|pod| Some((program.identity_of(*pod)?.0, *pod)));
+        Self::grouped(cluster, by, pods, false)
     }
 
-    fn grouped(
-        cluster: &Cluster,
-        program: &PolicyProgram,
-        by: By,
-        pods: impl Iterator<Item = PodId>,
-        whole: bool,
-    ) -> Self {
-        let mut units: BTreeMap<(Name, UnitKind), Vec<PodId>> = BTreeMap::new();
-        for pod in pods {
+    /// Groups all pods of `cluster`, each given with the number by which sets mean it.
+    pub fn numbered(cluster: &Cluster, by: By, pods: impl Iterator<Item = (u32, PodId)>) -> Self {
+        Self::grouped(cluster, by, pods, true)
+    }
+
+    fn grouped(cluster: &Cluster, by: By, pods: impl Iterator<Item = (u32, PodId)>, whole: bool) -> Self {
+        let mut members: BTreeMap<(Name, UnitKind), Vec<(u32, PodId)>> = BTreeMap::new();
+        for (number, pod) in pods {
             let object = cluster.pod(pod);
-            units.entry((object.id.namespace.clone(), kind(object, by))).or_default().push(pod);
+            members.entry((object.id.namespace.clone(), kind(object, by))).or_default().push((number, pod));
         }
-        let units: Vec<Unit> =
-            units.into_iter().map(|((namespace, kind), pods)| Unit { namespace, kind, pods }).collect();
-        let mut of_identity: Vec<FxHashMap<UnitId, u32>> = vec![FxHashMap::default(); program.identities().len()];
+        let mut units = Vec::with_capacity(members.len());
+        let mut of_number: Vec<Vec<(UnitId, u32)>> = Vec::new();
         let mut namespaces: BTreeMap<Name, NamespaceUnits> = BTreeMap::new();
-        for (index, unit) in units.iter().enumerate() {
+        for (index, ((namespace, kind), mut members)) in members.into_iter().enumerate() {
             let id = UnitId(number(index));
-            let namespace = namespaces.entry(unit.namespace.clone()).or_default();
-            namespace.units.push(id);
-            namespace.pods += number(unit.pods.len());
-            for pod in &unit.pods {
-                let counts = program.identity_of(*pod).and_then(|identity| of_identity.get_mut(identity.0 as usize));
-                if let Some(counts) = counts {
-                    *counts.entry(id).or_default() += 1;
-                }
+            members.sort_unstable();
+            for (number, _) in &members {
+                let number = *number as usize;
+                of_number.resize_with(of_number.len().max(number + 1), Vec::new);
+                let counts = of_number.get_mut(number).into_iter();
+                counts.for_each(|counts| match counts.last_mut() {
+                    Some((last, count)) if *last == id => *count += 1,
+                    _ => counts.push((id, 1)),
+                });
             }
+            let mut pods: Vec<PodId> = members.into_iter().map(|(_, pod)| pod).collect();
+            pods.sort_unstable();
+            pods.dedup();
+            let own = namespaces.entry(namespace.clone()).or_default();
+            own.units += 1;
+            own.pods += number(pods.len());
+            units.push(Unit { namespace, kind, pods });
         }
-        let of_identity = of_identity.into_iter().map(|counts| {
-            let mut counts: Vec<(UnitId, u32)> = counts.into_iter().collect();
-            counts.sort_unstable();
-            counts
-        });
-        Self { of_identity: of_identity.collect(), units, namespaces, whole }
+        Self { of_number, units, namespaces, whole }
     }
 
     /// Every group, by namespace and then by kind and name.
@@ -183,8 +184,8 @@ impl Groups {
     pub fn counts(&self, set: &EndSet) -> BTreeMap<UnitId, u32> {
         let mut counts = BTreeMap::new();
         for end in set.iter() {
-            // INVARIANT of Ends: identities come first.
-            let Some(units) = self.of_identity.get(end as usize) else { break };
+            // Pods come first.
+            let Some(units) = self.of_number.get(end as usize) else { break };
             for (unit, pods) in units {
                 *counts.entry(*unit).or_default() += pods;
             }
@@ -195,10 +196,15 @@ impl Groups {
     /// Names the members of a set: whole namespaces where they are in it, and the fewer of those that
     /// are in it and those that are not.
     pub fn name(&self, connections: &Connections, set: &EndSet) -> Members {
+        self.name_numbered(connections, set, set)
+    }
+
+    /// The same where the pods are `pods` by other numbers than those of the ends.
+    pub fn name_numbered(&self, connections: &Connections, pods: &EndSet, set: &EndSet) -> Members {
         let nodes = nodes(connections, set);
         let outside = outside(connections, set);
         let all_others = nodes.is_none() && outside == OutsideMembers::All;
-        Members { pods: self.pods(&self.counts(set), all_others), nodes, outside }
+        Members { pods: self.pods(&self.counts(pods), all_others), nodes, outside }
     }
 
     /// `all_others`: whoever is no pod is in the set.
@@ -207,7 +213,8 @@ impl Groups {
             return PodMembers::None;
         }
         let parts = self.parts(counts);
-        if !self.whole || self.units.len() < 2 {
+        let (inside, all) = (counts.values().sum::<u32>(), self.namespaces.values().map(|ns| ns.pods).sum::<u32>());
+        if !self.whole || self.units.len() < 2 || inside < all / 2 {
             return PodMembers::Parts(parts);
         }
         let mut missing: BTreeMap<UnitId, u32> = BTreeMap::new();
@@ -223,19 +230,23 @@ impl Groups {
         if but.is_empty() || (fewer && but.len() < 4) { PodMembers::AllBut(but) } else { PodMembers::Parts(parts) }
     }
 
+    /// Units are numbered by namespace, so the parts of one are next to each other.
     fn parts(&self, counts: &BTreeMap<UnitId, u32>) -> Vec<Part> {
+        let counts: Vec<(UnitId, u32)> = counts.iter().map(|(unit, pods)| (*unit, *pods)).collect();
         let mut parts = Vec::new();
-        for (name, namespace) in &self.namespaces {
-            let found = namespace.units.iter().filter_map(|unit| Some((*unit, counts.get(unit).copied()?)));
-            let found: Vec<(UnitId, u32)> = found.collect();
+        for found in counts.chunk_by(|(a, _), (b, _)| self.unit(*a).namespace == self.unit(*b).namespace) {
+            let name = found.first().map(|(unit, _)| &self.unit(*unit).namespace);
+            let whole = name.and_then(|name| Some((name, self.namespaces.get(name)?)));
             let pods: u32 = found.iter().map(|(_, pods)| pods).sum();
-            if self.whole && namespace.units.len() > 1 && pods == namespace.pods {
-                parts.push(Part::Namespace(name.clone()));
-                continue;
+            match whole {
+                Some((name, namespace)) if self.whole && namespace.units > 1 && namespace.pods == pods => {
+                    parts.push(Part::Namespace(name.clone()));
+                }
+                _ => parts.extend(found.iter().map(|(unit, pods)| {
+                    let all = *pods as usize == self.unit(*unit).pods.len();
+                    if all { Part::Unit(*unit) } else { Part::Some(*unit, *pods) }
+                })),
             }
-            parts.extend(found.into_iter().map(|(unit, pods)| {
-                if pods as usize == self.unit(unit).pods.len() { Part::Unit(unit) } else { Part::Some(unit, pods) }
-            }));
         }
         parts
     }
@@ -251,19 +262,18 @@ fn kind(pod: &Pod, by: By) -> UnitKind {
 
 fn nodes(connections: &Connections, set: &EndSet) -> Option<Vec<NodeId>> {
     let ends = connections.ends();
+    let inside = set & ends.nodes();
+    if !inside.is_empty() && inside.len() == ends.nodes().len() {
+        return None;
+    }
     let mut found: Vec<NodeId> = Vec::new();
-    let mut all = true;
-    for (id, end) in ends.iter() {
+    for (_, end) in ends.members(&inside) {
         if let End::Node { node, .. } = end {
-            if set.contains(id.number()) {
-                found.push(*node);
-            } else {
-                all = false;
-            }
+            found.push(*node);
         }
     }
     found.dedup();
-    (!all || found.is_empty()).then_some(found)
+    Some(found)
 }
 
 fn outside(connections: &Connections, set: &EndSet) -> OutsideMembers {

@@ -6,7 +6,7 @@ use super::State;
 use crate::{
     compile::IdentityId,
     connections::{Connections, End, EndId, EndSet},
-    model::{Cluster, Family, Name, ObjectRef, Pod, WorkloadKind},
+    model::{Cluster, Family, Name, ObjectRef, Pod, PodId, WorkloadKind},
 };
 
 /// An end in both states.
@@ -18,10 +18,12 @@ pub struct JointEnd {
     pub new: Option<EndId>,
 }
 
-/// The ends of two states, by number.
+/// The ends of two states, by number: pods first.
 #[derive(Debug)]
 pub struct JointEnds {
     list: Vec<JointEnd>,
+    old_pods: Vec<(u32, PodId)>,
+    new_pods: Vec<(u32, PodId)>,
     pub(super) old: SideEnds,
     pub(super) new: SideEnds,
 }
@@ -40,14 +42,17 @@ type WorkloadKey<'a> = (&'a Name, WorkloadKind, &'a Name);
 
 impl JointEnds {
     pub(super) fn new(old: (State<'_>, &Connections), new: (State<'_>, &Connections)) -> Self {
-        let mut list = pods(old.0, new.0, old.1, new.1);
+        let (pairs, old_pods, new_pods) = pods(old.0, new.0);
+        let end = |connections: &Connections, id: Option<IdentityId>| id.map(|id| connections.ends().of_identity(id));
+        let pairs = pairs.into_iter().map(|(a, b)| JointEnd { old: end(old.1, a), new: end(new.1, b) });
+        let mut list: Vec<JointEnd> = pairs.collect();
         list.extend(nodes(old, new));
         list.extend(outside(old.1, new.1));
         let side = |connections: &Connections, end: fn(&JointEnd) -> Option<EndId>| {
             SideEnds::new(connections, list.iter().map(end).collect())
         };
         let (old, new) = (side(old.1, |end| end.old), side(new.1, |end| end.new));
-        Self { list, old, new }
+        Self { list, old_pods, new_pods, old, new }
     }
 
     /// How many there are.
@@ -63,6 +68,16 @@ impl JointEnds {
     /// The members of a set.
     pub fn members<'a>(&'a self, set: &'a EndSet) -> impl Iterator<Item = JointEnd> + 'a {
         set.iter().filter_map(|index| self.list.get(index as usize).copied())
+    }
+
+    /// The pods of the old state, each by the number of a joint end that it is part of.
+    pub fn old_pods(&self) -> impl Iterator<Item = (u32, PodId)> + '_ {
+        self.old_pods.iter().copied()
+    }
+
+    /// Likewise of the new state.
+    pub fn new_pods(&self) -> impl Iterator<Item = (u32, PodId)> + '_ {
+        self.new_pods.iter().copied()
     }
 
     /// A set as ends of the old state, without those that are new.
@@ -115,33 +130,45 @@ impl SideEnds {
     }
 }
 
-/// Every pair of identities that some pod has in the two states.
-fn pods(old: State<'_>, new: State<'_>, old_ends: &Connections, new_ends: &Connections) -> Vec<JointEnd> {
+/// What a pod is in the two states.
+type Pair = (Option<IdentityId>, Option<IdentityId>);
+
+/// Pods by the number of the pair that they are of.
+type Numbered = Vec<(u32, PodId)>;
+
+/// Every pair of identities that some pod has in the two states, and the pods of each state.
+fn pods(old: State<'_>, new: State<'_>) -> (Vec<Pair>, Numbered, Numbered) {
     let (old, new) = (Pods::new(old), Pods::new(new));
-    let mut list: Vec<(Option<IdentityId>, Option<IdentityId>)> = Vec::new();
-    for (name, (pod, identity)) in &old.by_name {
-        match new.by_name.get(name) {
-            Some((_, other)) => list.push((Some(*identity), Some(*other))),
-            None => list.extend(new.of_workload(pod).into_iter().map(|other| (Some(*identity), other))),
-        }
+    let mut old_pairs: Vec<(Pair, PodId)> = Vec::new();
+    let mut new_pairs: Vec<(Pair, PodId)> = Vec::new();
+    for (name, (pod, id, identity)) in &old.by_name {
+        let others = match new.by_name.get(name) {
+            Some((_, _, other)) => vec![Some(*other)],
+            None => new.of_workload(pod),
+        };
+        old_pairs.extend(others.into_iter().map(|other| ((Some(*identity), other), *id)));
     }
-    for (name, (pod, identity)) in &new.by_name {
-        if !old.by_name.contains_key(name) {
-            list.extend(old.of_workload(pod).into_iter().map(|other| (other, Some(*identity))));
-        }
+    for (name, (pod, id, identity)) in &new.by_name {
+        let others = match old.by_name.get(name) {
+            Some((_, _, other)) => vec![Some(*other)],
+            None => old.of_workload(pod),
+        };
+        new_pairs.extend(others.into_iter().map(|other| ((other, Some(*identity)), *id)));
     }
+    let mut list: Vec<Pair> = old_pairs.iter().chain(&new_pairs).map(|(pair, _)| *pair).collect();
     list.sort_unstable();
     list.dedup();
-    let ends = list.into_iter().map(|(old, new)| JointEnd {
-        old: old.map(|identity| old_ends.ends().of_identity(identity)),
-        new: new.map(|identity| new_ends.ends().of_identity(identity)),
-    });
-    ends.collect()
+    let numbers: FxHashMap<Pair, u32> = list.iter().copied().zip(0u32..).collect();
+    let numbered = |pairs: Vec<(Pair, PodId)>| -> Numbered {
+        pairs.into_iter().filter_map(|(pair, pod)| Some((*numbers.get(&pair)?, pod))).collect()
+    };
+    let (old_pods, new_pods) = (numbered(old_pairs), numbered(new_pairs));
+    (list, old_pods, new_pods)
 }
 
 /// The pods of one state that have an identity.
 struct Pods<'a> {
-    by_name: FxHashMap<&'a ObjectRef, (&'a Pod, IdentityId)>,
+    by_name: FxHashMap<&'a ObjectRef, (&'a Pod, PodId, IdentityId)>,
     by_workload: FxHashMap<WorkloadKey<'a>, FxHashSet<IdentityId>>,
 }
 
@@ -150,7 +177,7 @@ impl<'a> Pods<'a> {
         let mut pods = Self { by_name: FxHashMap::default(), by_workload: FxHashMap::default() };
         for (id, pod) in state.cluster.pods() {
             let Some(identity) = state.program.identity_of(id) else { continue };
-            pods.by_name.insert(&pod.id, (pod, identity));
+            pods.by_name.insert(&pod.id, (pod, id, identity));
             if let Some(key) = workload(pod) {
                 pods.by_workload.entry(key).or_default().insert(identity);
             }

@@ -1,6 +1,9 @@
 //! The cluster: what an [`super::Inventory`] becomes, consistent and indexed.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
 
 use rustc_hash::FxHashMap;
 
@@ -50,7 +53,8 @@ id!(
 pub struct Cluster {
     parts: Parts,
     pod_index: FxHashMap<ObjectRef, PodId>,
-    addresses: FxHashMap<IpAddr, Endpoint>,
+    /// Hashed with care: the addresses of a node share their first half, which a weaker hash makes collide.
+    addresses: HashMap<IpAddr, Endpoint>,
 }
 
 #[derive(Debug)]
@@ -191,7 +195,7 @@ impl Cluster {
 
     pub(super) fn index(parts: Parts) -> (Self, Vec<Conflict>) {
         let pod_index = parts.pods.iter().enumerate().map(|(i, pod)| (pod.id.clone(), PodId::at(i))).collect();
-        let mut cluster = Self { parts, pod_index, addresses: FxHashMap::default() };
+        let mut cluster = Self { parts, pod_index, addresses: HashMap::new() };
         let mut owners: Vec<(IpAddr, Endpoint)> = Vec::new();
         for (id, node) in cluster.nodes() {
             owners.extend(node.addresses.iter().map(|address| (*address, Endpoint::Node(id))));
