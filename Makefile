@@ -24,7 +24,7 @@ check: .rust ## formatting, lints, licences
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans sources; \
 	else echo 'skipped: cargo-deny is not installed (cargo install cargo-deny)'; fi
 
-bench: .rust ## what it costs, as ratios within one run
+bench: .rust ## what it costs, up to 100,000 pods, as ratios within one run; fails when it is too much
 	@sh scripts/bench.sh
 
 conformance: .rust ## other people's cases, with real packets: CONFORMANCE=folder (default ../shared/conformance)
@@ -47,4 +47,4 @@ clean: ## remove what was built
 	@sh scripts/need.sh cc:gcc ld:binutils
 
 .tools:
-	@sh scripts/need.sh nft:nftables unshare:util-linux setpriv:util-linux
+	@sh scripts/need.sh nft:nftables unshare:util-linux setpriv:util-linux chromium:chromium

@@ -5,3 +5,7 @@ echo '== reading manifests, against the bare YAML parser'
 cargo run --quiet --release --package palisade-manifest --example reading
 echo '== compiling policies and planning a ruleset, against sorting the pods by label'
 cargo run --quiet --release --package palisade-nftables --example scale
+echo '== the questions about large clusters, against reading their files (some minutes, 2 GiB at most)'
+cargo run --quiet --release --package palisade-benches --bin questions -- --check
+echo '== all rules of check, against reading the same 58 MB'
+cargo run --quiet --release --package palisade-lint --example checking

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use palisade_engine::model::Family;
+use palisade_engine::{connections::By, model::Family};
 use palisade_manifest::ServerVersion;
 
 /// Kubernetes network policies: decided, explained and proven with real packets.
@@ -34,6 +34,16 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Many connections: each allowed or denied
     Verdicts(Verdicts),
+    /// All that is allowed, exactly
+    Connections(ConnectionsArguments),
+    /// What a change gains and loses, and the lines that cause it
+    Diff(DiffArguments),
+    /// Assertions about what is allowed, for CI
+    Test(TestArguments),
+    /// Whom an end can reach, directly and through others; or who can reach it
+    Reach(Reach),
+    /// Which workloads are isolated, and by what
+    Coverage(Coverage),
     /// What policies say, with the defaults filled in and whom they are about
     Describe(Describe),
     /// A cluster as network namespaces on this machine, with real packets
@@ -48,24 +58,52 @@ pub(crate) enum Command {
 }
 
 /// The cluster and its policies.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Input {
-    /// A file or folder of Kubernetes YAML or JSON, or `-` for standard input; repeatable
-    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true, help_heading = "Input")]
+    /// A file or folder of Kubernetes YAML or JSON, or `-` for standard input; repeatable [default: the
+    /// cluster of the current context]
+    #[arg(short = 'f', long = "filename", value_name = "PATH", help_heading = "Input")]
     pub(crate) paths: Vec<PathBuf>,
 
     /// Read folders within folders too
     #[arg(short = 'R', long, help_heading = "Input")]
     pub(crate) recursive: bool,
 
-    /// The namespace of whatever names none, in the files and on the command line
-    #[arg(short, long, default_value = "default", help_heading = "Input",
-        value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub(crate) namespace: String,
+    /// The namespace of whatever names none, in the files and on the command line [default: `default`, or
+    /// the context's]
+    #[arg(short, long, help_heading = "Input", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) namespace: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
 
     /// Answer even if some of the input could not be read, and say what was left out
     #[arg(long, help_heading = "Input")]
     pub(crate) keep_going: bool,
+}
+
+/// Which cluster is read when no files are given.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClusterArguments {
+    /// The kubeconfig's context [default: its current one]
+    #[arg(long, value_name = "NAME", help_heading = "Input",
+        value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) context: Option<String>,
+
+    /// The kubeconfig [default: KUBECONFIG, or ~/.kube/config]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// All namespaces, as always: what crosses their borders counts. There for kubectl's users
+    #[arg(short = 'A', long, hide = true, help_heading = "Input")]
+    pub(crate) all_namespaces: bool,
+}
+
+impl ClusterArguments {
+    /// Whether a cluster was named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.context.is_some() || self.kubeconfig.is_some()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -142,14 +180,16 @@ pub(crate) enum FailOn {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Levels come from palisade.toml ([lints] NP106 = { level = \"off\", reason = \"…\" }); one policy opts out
-with the annotation palisade.dev/ignore: 'NP103: reason'.
+Levels, and what is checked without -f, come from palisade.toml (paths, exclude, baseline, [lints]); where
+it names no paths, the cluster of the current context is checked. One object opts out with the annotation
+palisade.dev/ignore: 'NP103: reason'.
 
 Exit codes: 0 nothing at or above --fail-on, 1 something, 2 could not be read.
 
 Examples:
   palisade check -f manifests/
   palisade check -f manifests/ -o sarif > palisade.sarif
+  palisade check -f manifests/ --diff; palisade check -f manifests/ --fix
   palisade check -f manifests/ -o json > known.json; palisade check -f manifests/ --baseline known.json
   palisade check --explain NP103")]
 pub(crate) struct Check {
@@ -166,6 +206,9 @@ pub(crate) struct Check {
         value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) namespace: String,
 
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+
     /// What a rule finds, why it is bad, and what to write instead
     #[arg(long, value_name = "CODE", exclusive = true)]
     pub(crate) explain: Option<String>,
@@ -178,11 +221,23 @@ pub(crate) struct Check {
     #[arg(long, value_name = "VERSION", default_value = "1.36")]
     pub(crate) server_version: ServerVersionArgument,
 
+    /// Mend in place what can be mended without changing what is allowed; `-f -` prints the mended text
+    #[arg(long, group = "mend")]
+    pub(crate) fix: bool,
+
+    /// Show what --fix would change, and change nothing; exit code 1 when that is anything
+    #[arg(long, group = "mend", conflicts_with = "output")]
+    pub(crate) diff: bool,
+
+    /// With --fix or --diff: mend also by changing what is allowed (DNS that is missing) or by guessing
+    #[arg(long, requires = "mend")]
+    pub(crate) unsafe_fixes: bool,
+
     /// Tell only what this earlier answer of `-o json` does not have
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
 
-    /// The levels of rules [default: palisade.toml, if it is there]
+    /// What is checked, and the levels of rules [default: palisade.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -250,6 +305,249 @@ pub(crate) struct Verdicts {
     /// The form of the answer
     #[arg(short, long, default_value = "text")]
     pub(crate) output: Format,
+}
+
+/// What ends are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GroupBy {
+    /// Each pod by itself
+    Pod,
+    /// A workload's pods together
+    Workload,
+    /// A namespace's pods together
+    Namespace,
+}
+
+impl From<GroupBy> for By {
+    fn from(argument: GroupBy) -> Self {
+        match argument {
+            GroupBy::Pod => Self::Pod,
+            GroupBy::Workload => Self::Workload,
+            GroupBy::Namespace => Self::Namespace,
+        }
+    }
+}
+
+/// The forms of what `connections` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConnectionsFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// A line for each pair
+    Csv,
+    /// A Markdown table
+    Md,
+    /// A graph for Graphviz
+    Dot,
+    /// A graph for Markdown that draws it
+    Mermaid,
+    /// A picture
+    Svg,
+    /// One page with search, a matrix, and why each cell is as it is
+    Html,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An end is [NAMESPACE/][KIND/]NAME with kubectl's kinds, ns/NAME for all pods of a namespace, an IP
+address, a network, or `outside`. A port is 8080, 53/udp or icmp.
+
+What holds for many is told once: `everyone`, `all pods but …`, `namespace …`. The text leaves out what
+is open only because nobody is isolated at either end, and names who that is below the table; with
+--from, --to, --port or --denied, and in every other form, nothing is left out.
+
+Exit codes: 0 answered, 2 no answer.
+
+Examples:
+  palisade connections -f manifests/
+  palisade connections --to prod/database -f manifests/
+  palisade connections --from ns/dev --port 5432 -f manifests/
+  palisade connections --denied --from prod/deploy/web -f manifests/
+  palisade connections -o html -f manifests/ > connections.html")]
+pub(crate) struct ConnectionsArguments {
+    /// Only from this end
+    #[arg(long, value_name = "END")]
+    pub(crate) from: Option<String>,
+
+    /// Only to this end
+    #[arg(long, value_name = "END")]
+    pub(crate) to: Option<String>,
+
+    /// Only these ports, as 8080, 53/udp or icmp; repeatable
+    #[arg(long, value_name = "PORT[/PROTO]")]
+    pub(crate) port: Vec<String>,
+
+    /// What is denied, in place of what is allowed
+    #[arg(long)]
+    pub(crate) denied: bool,
+
+    /// What the internet, other namespaces, and pods that do not exist yet could reach
+    #[arg(long, conflicts_with_all = ["from", "denied"])]
+    pub(crate) exposed: bool,
+
+    /// Whose pods are one end
+    #[arg(long, default_value = "workload")]
+    pub(crate) by: GroupBy,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: ConnectionsFormat,
+}
+
+/// The forms of what `diff` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    /// For people
+    Text,
+    /// For a comment on a pull request
+    Md,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+OLD and NEW are each a file or folder with a whole state: policies, namespaces, workloads or pods. With
+-f NEW alone the old state is the cluster that is there, and the new one the same with NEW applied.
+
+Exit codes: 0 nothing differs, 1 something does, 2 no answer.
+
+Examples:
+  palisade diff main/ branch/
+  palisade diff main/ branch/ -o md > comment.md
+  palisade diff -f manifests/
+  palisade diff main/ branch/ --flows observed.tsv    which of these connections would break")]
+pub(crate) struct DiffArguments {
+    /// The two states
+    #[arg(value_names = ["OLD", "NEW"], num_args = 0..=2)]
+    pub(crate) states: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// Tell only what becomes of these connections, as for `verdicts`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flows: Option<PathBuf>,
+
+    /// Whose pods are one end
+    #[arg(long, default_value = "workload")]
+    pub(crate) by: GroupBy,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: DiffFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An end is one as for `connections`. With --hops 3 it is taken that whoever is reached can be made to
+open connections of its own: the blast radius of a pod that somebody else controls.
+
+Exit codes: 0 answered, 2 no answer.
+
+Examples:
+  palisade reach prod/deploy/web -f manifests/
+  palisade reach prod/deploy/web --hops 3 -f manifests/
+  palisade reach --to prod/database -f manifests/
+  palisade reach outside --hops 5 -f manifests/")]
+pub(crate) struct Reach {
+    /// From whom
+    #[arg(value_name = "FROM")]
+    pub(crate) from: Option<String>,
+
+    /// To whom, in place of from whom
+    #[arg(long, value_name = "TO")]
+    pub(crate) to: Option<String>,
+
+    /// By how many connections, one after the other, at most
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) hops: u32,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each workload counts once for ingress and once for egress; one that is isolated for some of its pods
+counts for that share. Pods on the host network are told and not counted: no NetworkPolicy reaches them.
+
+Exit codes: 0 answered, 1 under --fail-under or open in a way that --baseline does not have, 2 no answer.
+
+Examples:
+  palisade coverage -f manifests/
+  palisade coverage --fail-under 80 -f manifests/
+  palisade coverage -o json -f manifests/ > known.json; palisade coverage --baseline known.json -f manifests/")]
+pub(crate) struct Coverage {
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// Fail when less than this is isolated
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) fail_under: Option<u8>,
+
+    /// Fail when something is open that this earlier answer of `-o json` does not have as open
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Format,
+}
+
+/// The forms of what `test` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For CI servers: JUnit XML
+    Junit,
+    /// The Test Anything Protocol, version 14
+    Tap,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+FILE is YAML: `apiVersion: palisade.dev/v1alpha1`, `kind: PolicyTest`, and `tests`, each with a `name` and
+one or more of allow, deny, only, onlyTo (from, to, ports) and isolated (ingress, egress). --init writes
+one that says what is true today.
+
+Exit codes: 0 all hold, 1 some fail, 2 no answer.
+
+Examples:
+  palisade test policies.test.yaml -f manifests/
+  palisade test policies.test.yaml -f manifests/ -o junit > report.xml
+  palisade test --init -f manifests/ > policies.test.yaml")]
+pub(crate) struct TestArguments {
+    /// The assertions, or `-` for standard input
+    #[arg(value_name = "FILE", required_unless_present = "init")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Write assertions that hold today, to start from
+    #[arg(long, conflicts_with_all = ["files", "output", "filter"])]
+    pub(crate) init: bool,
+
+    /// Only tests with this in their name
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) filter: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: TestFormat,
 }
 
 /// The forms of what `describe` prints.

@@ -1,4 +1,4 @@
-//! The input of every question: files become a cluster, or the mistakes in them are shown.
+//! The input of every question: files or a live cluster become a cluster, or the mistakes in them are shown.
 
 use std::{
     collections::BTreeMap,
@@ -8,30 +8,40 @@ use std::{
 use anyhow::{Result, anyhow, bail};
 use palisade_engine::model::{Cluster, Name, Sources, Span};
 use palisade_manifest::{
-    Diagnostic, ReadOptions, Reading, ServerVersion, Severity, read_paths,
+    Diagnostic, ReadOptions, Reading, ServerVersion, Severity,
+    read::read_onto,
+    read_paths,
     render::{Excerpt, Renderer},
     texts::{ReadAgain, Texts},
 };
 
-use crate::{args::Input, screen};
+use crate::{
+    args::{ClusterArguments, Input},
+    live, screen,
+};
+
+/// Of files that name none, and on the command line beside them.
+const DEFAULT_NAMESPACE: &str = "default";
 
 /// A cluster, and the texts it came from.
 pub(crate) struct Read {
     pub(crate) cluster: Cluster,
     pub(crate) excerpts: Excerpts,
+    /// The namespace of what names none on the command line.
+    pub(crate) namespace: String,
 }
 
 /// Lines of the input, for whoever points at them.
 pub(crate) struct Excerpts {
     texts: Texts,
-    /// What file names begin with that nobody needs to read: the one folder that was given.
-    folder: Option<String>,
+    /// What the names of inputs begin with that nobody needs to read: the one folder, or the live cluster.
+    common: Option<String>,
 }
 
 impl Excerpts {
     /// A file's name, as short as it can be told from the others.
     pub(crate) fn short<'f>(&self, file: &'f str) -> &'f str {
-        self.folder.as_deref().and_then(|folder| file.strip_prefix(folder)).unwrap_or(file)
+        self.common.as_deref().and_then(|common| file.strip_prefix(common)).unwrap_or(file)
     }
 
     /// The lines from the beginning of `from` down to `field`, which is underlined and labelled.
@@ -66,6 +76,25 @@ pub(crate) fn once_from_stdin(input: &Input, flows: Option<&Path>) -> Result<()>
     Ok(())
 }
 
+/// Files or a cluster: whoever names both expects one of them to count that does not.
+///
+/// # Errors
+/// When both are named.
+pub(crate) fn one_of(paths: &[PathBuf], cluster: &ClusterArguments) -> Result<()> {
+    if !paths.is_empty() && cluster.is_given() {
+        bail!("-f gives files, --context and --kubeconfig a cluster to read in their place: leave out one of the two");
+    }
+    Ok(())
+}
+
+/// The options that ask about the same input again.
+pub(crate) fn typed(input: &Input) -> String {
+    let files = input.paths.iter().map(|path| format!("-f {}", path.display()));
+    let kubeconfig = input.cluster.kubeconfig.iter().map(|path| format!("--kubeconfig {}", path.display()));
+    let context = input.cluster.context.iter().map(|name| format!("--context {name}"));
+    files.chain(kubeconfig).chain(context).collect::<Vec<_>>().join(" ")
+}
+
 /// Reads files, folders and standard input as they are.
 pub(crate) fn read(paths: &[PathBuf], recursive: bool, namespace: &str) -> Reading {
     read_as(paths, recursive, namespace, ServerVersion::default())
@@ -82,7 +111,46 @@ pub(crate) fn read_as(paths: &[PathBuf], recursive: bool, namespace: &str, serve
 /// When something of it was not understood, unless the answer may leave it out. The mistakes have
 /// been shown by then, and the error is empty.
 pub(crate) fn cluster(input: &Input) -> Result<Read> {
-    let mut reading = read(&input.paths, input.recursive, &input.namespace);
+    one_of(&input.paths, &input.cluster)?;
+    let (reading, common, namespace) = if input.paths.is_empty() {
+        let (cluster, reading) = live::read(&input.cluster)?;
+        (reading, Some(cluster.prefix()), cluster.namespace)
+    } else {
+        let namespace = input.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        (read(&input.paths, input.recursive, namespace), only_folder(&input.paths), namespace.to_owned())
+    };
+    let namespace = input.namespace.clone().unwrap_or(namespace);
+    let reading = understood(reading, input)?;
+    let (cluster, texts) = consistent(reading)?;
+    warn_of_nothing(input, &cluster);
+    Ok(Read { cluster, excerpts: Excerpts { texts, common }, namespace })
+}
+
+/// The live cluster, and what it would be with the files applied.
+///
+/// # Errors
+/// As [`cluster`], of either.
+pub(crate) fn beside_the_cluster(input: &Input) -> Result<(Read, Read)> {
+    let (cluster, reading) = live::read(&input.cluster)?;
+    let namespace = input.namespace.clone().unwrap_or_else(|| cluster.namespace.clone());
+    let base = understood(reading, input)?;
+    let options = ReadOptions {
+        default_namespace: Name::from(namespace.as_str()),
+        server: ServerVersion::default(),
+        recursive: input.recursive,
+    };
+    let inventory = base.inventory.clone();
+    let applied = understood(read_onto(base, &input.paths, &options), input)?;
+    let state = |reading, common| -> Result<Read> {
+        let (cluster, texts) = consistent(reading)?;
+        Ok(Read { cluster, excerpts: Excerpts { texts, common }, namespace: namespace.clone() })
+    };
+    let old = state(Reading { inventory, ..Reading::default() }, Some(cluster.prefix()))?;
+    Ok((old, state(applied, only_folder(&input.paths))?))
+}
+
+/// Shows the mistakes of a reading, and gives it back when an answer may be made from it.
+fn understood(mut reading: Reading, input: &Input) -> Result<Reading> {
     // What the server refuses without a doubt about its meaning is `palisade check`'s business.
     for finding in reading.diagnostics.iter_mut().filter(|finding| finding.is_harmless && finding.is_error()) {
         finding.severity = Severity::Warning;
@@ -98,19 +166,21 @@ pub(crate) fn cluster(input: &Input) -> Result<Read> {
         screen::note(&format!("whatever has {what} above is left out of this answer"));
     }
     passed_over(&reading.passed_over, input.keep_going)?;
+    Ok(reading)
+}
+
+/// The cluster of a reading, and its texts.
+fn consistent(reading: Reading) -> Result<(Cluster, Texts)> {
     let Reading { inventory, texts, .. } = reading;
     let sources = inventory.sources.clone();
-    let cluster = match inventory.into_cluster() {
-        Ok(cluster) => cluster,
+    match inventory.into_cluster() {
+        Ok(cluster) => Ok((cluster, texts)),
         Err(conflicts) => {
             let diagnostics: Vec<Diagnostic> = conflicts.iter().map(Diagnostic::from).collect();
             show_all(&diagnostics, &sources, &texts);
-            return Err(anyhow!("no answer from an input that contradicts itself"));
+            Err(anyhow!("no answer from an input that contradicts itself"))
         }
-    };
-    warn_of_nothing(input, &cluster);
-    let excerpts = Excerpts { texts, folder: only_folder(&input.paths) };
-    Ok(Read { cluster, excerpts })
+    }
 }
 
 fn show_all(diagnostics: &[Diagnostic], sources: &Sources, texts: &Texts) {

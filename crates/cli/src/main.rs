@@ -4,29 +4,39 @@
 
 mod args;
 mod check;
+mod connections;
+mod coverage;
 mod describe;
+mod diff;
 mod endpoint;
 mod explain;
 mod flows;
 mod generate;
 mod input;
 mod lab;
+mod live;
+mod plugin;
+mod reach;
 mod ruleset;
 mod screen;
+mod test;
 mod verdicts;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use crate::args::{Arguments, Command, LabCommand};
+use crate::args::{Command, LabCommand};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = plugin::parse();
     let result = match arguments.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verdicts(arguments) => verdicts::run(&arguments),
+        Command::Connections(arguments) => connections::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Reach(arguments) => reach::run(&arguments),
+        Command::Coverage(arguments) => coverage::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Lab(LabCommand::Run(arguments)) => lab::run(&arguments),
         Command::Ruleset(arguments) => ruleset::run(&arguments),

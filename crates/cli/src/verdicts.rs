@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Verdicts) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, Some(&arguments.flows))?;
     let table = flows::read(&arguments.flows)?;
     let read = input::cluster(&arguments.input)?;
-    let resolver = Resolver { cluster: &read.cluster, namespace: &arguments.input.namespace };
+    let resolver = Resolver { cluster: &read.cluster, namespace: &read.namespace };
     let program = PolicyProgram::compile(&read.cluster);
     let family = arguments.family.map(Family::from);
     let mut answers = Vec::with_capacity(table.rows.len());
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Verdicts) -> Result<ExitCode> {
 
 /// The flow that a row means, in one family: IPv4 where both ends have it, or the one asked for. Of an
 /// end without an address the families that it may come to have.
-fn cases_of(resolver: &Resolver<'_>, row: &FlowRow, family: Option<Family>) -> Result<Vec<Case>> {
+pub(crate) fn cases_of(resolver: &Resolver<'_>, row: &FlowRow, family: Option<Family>) -> Result<Vec<Case>> {
     let from = flows::only(resolver.source(&row.from)?, &row.from)?;
     let to = flows::only(resolver.destination(&row.target())?.0, &row.to)?;
     // A row that names an address is of that address's family, whatever was asked for.
@@ -66,7 +66,7 @@ fn cases_of(resolver: &Resolver<'_>, row: &FlowRow, family: Option<Family>) -> R
 }
 
 /// One answer, or unknown where the family decides and is not known.
-fn answer(mut outcomes: impl Iterator<Item = Outcome>) -> Outcome {
+pub(crate) fn answer(mut outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     let Some(first) = outcomes.next() else { return Outcome::Undetermined };
     if outcomes.all(|outcome| outcome == first) { first } else { Outcome::Undetermined }
 }

@@ -113,6 +113,7 @@ fn json_has_every_field() {
     assert!(dns["endLine"].as_u64() >= Some(11) && dns["endColumn"].is_u64());
     assert!(dns["message"].as_str().unwrap().contains("may not resolve names"));
     assert!(dns["help"][0].as_str().unwrap().contains("kube-system"));
+    assert_eq!(dns["fix"]["safety"], "changes-meaning");
 }
 
 #[test]
@@ -193,6 +194,23 @@ fn an_annotation_with_a_reason_silences_a_rule_for_its_policy() {
     assert!(with("NP104: x").iter().any(|code| code == "NP103"));
 }
 
+/// A Service, a pod or a namespace that a finding is about or points at has a say too.
+#[test]
+fn an_annotation_on_another_object_counts() {
+    let with = |from: &str, to: &str| {
+        let policies = POLICIES.replacen(from, to, 1);
+        assert_ne!(policies, POLICIES);
+        codes(&check(&[("p.yaml", &policies)], &["-f", "p.yaml", "-o", "json"]))
+    };
+    let db = "metadata: {name: db, namespace: prod,";
+    let silent = format!("{db} annotations: {{palisade.dev/ignore: 'NP504: open on purpose'}},");
+    assert!(with("5432", "5433").iter().any(|code| code == "NP504"));
+    assert!(!with(db, &silent).iter().any(|code| code == "NP504"));
+    let namespace = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: prod, annotations: \
+                     {palisade.dev/ignore: 'NP504: open on purpose'}}\n---\napiVersion: v1\nkind: Pod";
+    assert!(!with("---\napiVersion: v1\nkind: Pod", namespace).iter().any(|code| code == "NP504"));
+}
+
 #[test]
 fn explain_prints_the_page() {
     for name in ["NP103", "np103", "egress-without-dns"] {
@@ -215,6 +233,59 @@ fn two_findings_at_80_columns() {
         assert!(line.chars().count() <= 80, "wider than the terminal: {line}");
     }
     insta::assert_snapshot!(said);
+}
+
+/// Colours add nothing: without them the same stands there.
+#[test]
+fn the_same_findings_in_colours() {
+    let folder = Folder::with(&[P]);
+    let mut command = palisade();
+    command.current_dir(folder.path()).env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1");
+    let said = out(&command.args(["check", "-f", "p.yaml"]).output().unwrap());
+    let mut plain = String::new();
+    let mut parts = said.split('\u{1b}');
+    plain.push_str(parts.next().unwrap());
+    parts.for_each(|part| plain.push_str(part.split_once('m').unwrap().1));
+    assert_eq!(plain, out(&check(&[P], &["-f", "p.yaml"])));
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn palisade_toml_says_what_is_checked() {
+    let folder =
+        Folder::with(&[("palisade.toml", "paths = ['m']\nexclude = ['old', '*.gen.yaml']\nrecursive = true\n")]);
+    for name in ["m/p.yaml", "m/x.gen.yaml", "m/old/p.yaml", "m/more/deep/q.yaml"] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, REFUSED).unwrap();
+    }
+    let files = |arguments: &[&str]| {
+        let mut command = palisade();
+        let output = command.current_dir(folder.path()).args(["check", "-o", "json"]).args(arguments).output().unwrap();
+        let files: Vec<String> =
+            json(&output).as_array().unwrap().iter().map(|f| f["file"].as_str().unwrap().to_owned()).collect();
+        files
+    };
+    assert_eq!(files(&[]), ["m/p.yaml", "m/more/deep/q.yaml"]);
+    // A file that is named is read whatever the patterns say; one in a folder is not.
+    assert_eq!(files(&["-f", "m/x.gen.yaml", "-f", "m/more"]), ["m/x.gen.yaml", "m/more/deep/q.yaml"]);
+    let all = palisade().current_dir(folder.path()).args(["check", "-f", "m/old"]).output().unwrap();
+    assert_eq!(code(&all), 2);
+    assert!(out(&all).contains("left out by `exclude`"), "{}", out(&all));
+    // Paths are those of the configuration's folder.
+    let moved = folder.path().join("m/ci.toml");
+    std::fs::write(&moved, "paths = ['p.yaml']\nbaseline = 'known.json'\n").unwrap();
+    let known = palisade().current_dir(folder.path()).args(["check", "-f", "m/p.yaml", "-o", "json"]).output().unwrap();
+    std::fs::write(folder.path().join("m/known.json"), known.stdout).unwrap();
+    assert_eq!(files(&["--config", "m/ci.toml"]), [""; 0]);
+    assert_eq!(files(&["--config", "m/ci.toml", "-f", "m/more/deep"]), ["m/more/deep/q.yaml"; 0]);
+    let other = REFUSED.replace("name: web", "name: other");
+    std::fs::write(folder.path().join("m/p.yaml"), other).unwrap();
+    assert_eq!(files(&["--config", "m/ci.toml"]), ["m/p.yaml"]);
+    std::fs::write(&moved, "baseline = 'gone.json'\n").unwrap();
+    let gone =
+        palisade().current_dir(folder.path()).args(["check", "-f", "m", "--config", "m/ci.toml"]).output().unwrap();
+    assert_eq!(code(&gone), 2);
 }
 
 /// What examples show on purpose, at level warning.

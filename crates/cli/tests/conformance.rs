@@ -1,6 +1,6 @@
 //! Other people's cases, where they are at hand: `PALISADE_CONFORMANCE` names their folder.
 //!
-//! Each case goes through `verdicts` in every family it names; with `PALISADE_CONFORMANCE_LAB=1` those
+//! Each case goes through `verdicts` in every family it names, and np-guard's also as sets; with `PALISADE_CONFORMANCE_LAB=1` those
 //! of the suites with small clusters go through the lab too.
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,8 @@
     reason = "helpers of tests may fail as tests do"
 )]
 
+#[path = "support/sets.rs"]
+mod sets;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +52,11 @@ fn main() {
                     let flows = case.join(table);
                     if !flows.exists() {
                         continue;
+                    }
+                    if suite == "np-guard" {
+                        let (case, flows, family) = (case.clone(), flows.clone(), family.clone());
+                        let name = format!("sets::{name}::{table}::IPv{family}");
+                        trials.push(Trial::test(name, move || sets::judge(&case, &flows, &family)));
                     }
                     let mut add = |command: &'static [&'static str]| {
                         let (case, flows, family) = (case.clone(), flows.clone(), family.clone());

@@ -1,6 +1,10 @@
 //! What a rule finds, and how to mend it.
 
-use palisade_engine::model::Span;
+use palisade_engine::model::{NetworkPolicy, Span};
+use palisade_manifest::{
+    Fix, Safety,
+    fix::{Change, Value},
+};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +34,7 @@ pub struct Finding {
     pub also: Vec<Note>,
     /// What to do.
     pub help: Vec<String>,
-    /// How to do it, when it can be done safely.
+    /// How to do it, when a program can.
     pub fix: Option<Fix>,
 }
 
@@ -41,24 +45,6 @@ pub struct Note {
     pub at: Span,
     /// The words.
     pub label: String,
-}
-
-/// Edits that mend a finding without changing anything else.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fix {
-    /// What they do: `write both directions`.
-    pub description: String,
-    /// The edits; they do not overlap.
-    pub edits: Vec<Edit>,
-}
-
-/// A stretch of a file becomes another text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edit {
-    /// What goes; an empty stretch is a place to insert.
-    pub at: Span,
-    /// What comes.
-    pub text: String,
 }
 
 impl Finding {
@@ -103,4 +89,22 @@ impl Finding {
         self.fix = fix;
         self
     }
+}
+
+/// Takes an item out of a list, which changes nothing of what the policy means.
+pub(crate) fn remove(policy: &NetworkPolicy, field: impl Into<String>, description: &str) -> Option<Fix> {
+    let change = Change::Remove { object: policy.at?, field: field.into() };
+    Some(Fix::new(Safety::Safe, description, change))
+}
+
+/// Adds a field (`spec.policyTypes`) or an item of a list (`spec.egress[]`).
+pub(crate) fn add(
+    policy: &NetworkPolicy,
+    safety: Safety,
+    field: impl Into<String>,
+    value: Value,
+    description: &str,
+) -> Option<Fix> {
+    let change = Change::Add { object: policy.at?, field: field.into(), value, after: Some("podSelector") };
+    Some(Fix::new(safety, description, change))
 }

@@ -29,11 +29,19 @@ pub(crate) struct Index<'a> {
     namespaces: HashMap<&'a str, InNamespace<'a>>,
     labels: RefCell<HashMap<&'a str, LabelsSeen<'a>>>,
     matching: RefCell<HashMap<String, Rc<Vec<&'a Namespace>>>>,
-    declared: OnceCell<HashMap<IdentityId, Vec<(Protocol, u16)>>>,
+    declared: OnceCell<HashMap<IdentityId, Declared>>,
     by_label: OnceCell<HashMap<(&'a Name, &'a Name), Vec<IdentityId>>>,
     pods: OnceCell<Vec<(IpAddr, &'a Pod)>>,
     nodes: OnceCell<Vec<(IpAddr, ())>>,
     services: OnceCell<Vec<(IpAddr, &'a Service)>>,
+}
+
+/// What the pods of an identity declare.
+#[derive(Debug, Default)]
+struct Declared {
+    ports: Vec<(Protocol, u16)>,
+    /// Whether each of them declares some port.
+    by_each: bool,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +120,15 @@ impl<'a> Index<'a> {
 
     /// The ports that the pods of an identity declare, in order.
     pub(crate) fn declared(&self, identity: IdentityId) -> &[(Protocol, u16)] {
+        self.declared_by(identity).map_or(&[], |declared| &declared.ports)
+    }
+
+    /// Whether each pod of an identity declares some port.
+    pub(crate) fn each_declares(&self, identity: IdentityId) -> bool {
+        self.declared_by(identity).is_some_and(|declared| declared.by_each)
+    }
+
+    fn declared_by(&self, identity: IdentityId) -> Option<&Declared> {
         let all = self.declared.get_or_init(|| {
             let of = |pods: &[palisade_engine::model::PodId]| {
                 let mut ports: Vec<(Protocol, u16)> = Vec::new();
@@ -121,11 +138,11 @@ impl<'a> Index<'a> {
                     }
                 }
                 ports.sort_unstable();
-                ports
+                Declared { ports, by_each: pods.iter().all(|pod| !self.cluster.pod(*pod).ports.is_empty()) }
             };
             self.program.identities().map(|(id, identity)| (id, of(&identity.pods))).collect()
         });
-        all.get(&identity).map_or(&[], Vec::as_slice)
+        all.get(&identity)
     }
 
     /// A pod of another namespace that a selector with an equality selects.

@@ -15,11 +15,13 @@ mod nearest;
 mod page;
 mod rules;
 mod subject;
+mod wishes;
 
-pub use finding::{Edit, Finding, Fix, Level, Note};
+pub use finding::{Finding, Level, Note};
 pub use page::Page;
 pub use rules::REGISTRY;
 pub use subject::Subject;
+pub use wishes::Wishes;
 
 /// One rule of the registry.
 #[derive(Debug)]
@@ -37,10 +39,11 @@ pub struct Lint {
 }
 
 impl Lint {
-    /// What is found in a cluster, in the order of the policies.
+    /// What is found in a cluster, in the order of the policies, but for what objects do not want to hear of.
     pub fn check(&self, subject: &Subject<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         (self.check)(subject, &mut findings);
+        findings.retain(|finding| !subject.wishes.silence(finding, self.code));
         findings
     }
 

@@ -6,7 +6,12 @@ use palisade_engine::{
     model::{Cluster, Direction, LabelSelector, NetworkPolicy, Pod, PolicyId, PolicyRule, Span},
 };
 
-use crate::index::{Index, matches};
+use palisade_manifest::read::{OddNetwork, Wish};
+
+use crate::{
+    Wishes,
+    index::{Index, matches},
+};
 
 /// A cluster with its compiled policies.
 #[derive(Debug)]
@@ -19,6 +24,10 @@ pub struct Subject<'a> {
     pub has_pods: bool,
     /// Whether the input has Namespace objects, so that their labels are known.
     pub has_namespaces: bool,
+    /// Which findings objects do not want to hear of.
+    pub(crate) wishes: Wishes<'a>,
+    /// Networks that are not written as they are meant.
+    pub(crate) networks: &'a [OddNetwork],
     /// Where things are.
     pub(crate) index: Index<'a>,
 }
@@ -28,7 +37,15 @@ impl<'a> Subject<'a> {
     pub fn new(cluster: &'a Cluster, program: &'a PolicyProgram) -> Self {
         let has_pods = cluster.pods().any(|(_, pod)| pod.is_live());
         let has_namespaces = cluster.namespaces().any(|namespace| namespace.at.is_some());
-        Self { cluster, program, has_pods, has_namespaces, index: Index::new(cluster, program) }
+        let index = Index::new(cluster, program);
+        Self { cluster, program, has_pods, has_namespaces, wishes: Wishes::default(), networks: &[], index }
+    }
+
+    /// The same with what was read beside the objects.
+    #[must_use]
+    pub fn with(mut self, wishes: &'a [Wish], networks: &'a [OddNetwork]) -> Self {
+        (self.wishes, self.networks) = (Wishes::new(wishes), networks);
+        self
     }
 
     /// Every policy with how messages call it.

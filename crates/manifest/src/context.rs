@@ -5,10 +5,11 @@ use palisade_engine::model::{FileId, Name, Position, Span};
 use crate::{
     diagnostic::{Diagnostic, Severity, code},
     field::Field,
+    fix::{Change, Fix, Safety, Value},
     interner::Interner,
-    read::ServerVersion,
     read::keep,
-    yaml::{Value, View},
+    read::{OddNetwork, ServerVersion},
+    yaml::{Node, Value as Scalar, View},
 };
 
 /// What reading the objects of one file needs.
@@ -25,6 +26,8 @@ pub(crate) struct Context<'r> {
     pub(crate) generated: &'r mut u32,
     /// Findings so far.
     pub(crate) diagnostics: &'r mut Vec<Diagnostic>,
+    /// Networks that are not written as they are meant.
+    pub(crate) networks: &'r mut Vec<OddNetwork>,
     /// How findings call the object that is being read.
     pub(crate) object: Option<String>,
     /// The file's first `y` or `n` without quotes, and how many more there are.
@@ -42,6 +45,27 @@ impl Context<'_> {
     /// The whole value of a field.
     pub(crate) fn value_span(&self, field: &Field<'_>) -> Span {
         self.span((field.node.start(), field.node.end()))
+    }
+
+    /// What mends a finding by other words for a scalar: `safe` when nothing else can have been meant.
+    pub(crate) fn write(&self, node: Node<'_>, text: impl Into<String>, safe: bool) -> Option<Fix> {
+        let safety = if safe { Safety::Safe } else { Safety::ChangesMeaning };
+        Some(Fix::write(safety, self.span((node.start(), node.end())), text))
+    }
+
+    /// What mends a number in quotes.
+    pub(crate) fn write_number(&self, field: &Field<'_>, text: &str) -> Option<Fix> {
+        let value = Value::Number(text.parse().ok().filter(|number: &u16| number.to_string() == text)?);
+        let change = Change::Write { at: self.value_span(field), value };
+        Some(Fix::new(Safety::Safe, format!("write {text}, without quotes"), change))
+    }
+
+    /// What makes a string of a scalar that is something else without quotes.
+    pub(crate) fn quote(&self, node: Node<'_>) -> Option<Fix> {
+        let text = node.text().filter(|text| !text.is_empty() && node.value() != Some(Scalar::Unusable))?;
+        let mut fix = self.write(node, text, true)?;
+        fix.description = format!("write \"{text}\", in quotes");
+        Some(fix)
     }
 
     /// An error at a field, to be completed and [reported](Self::report).
@@ -132,18 +156,18 @@ impl Context<'_> {
     /// The text of a field; null is the empty text, as for the API server. Reports other types.
     pub(crate) fn text<'a>(&mut self, field: &Field<'a>) -> Option<&'a str> {
         match field.node.value() {
-            Some(Value::String(text)) => {
+            Some(Scalar::String(text)) => {
                 if field.node.is_bool_letter() {
                     self.bool_letter(field, text);
                 }
                 Some(text)
             }
-            Some(Value::Null) => Some(""),
+            Some(Scalar::Null) => Some(""),
             Some(value) => {
                 let written = field.node.text().unwrap_or_default();
                 let message = format!("`{written}` is {} in YAML, and a string is needed", value.type_name());
                 let finding = self.error(field, message).label(format!("write \"{written}\", in quotes"));
-                self.report(finding);
+                self.report(finding.fix(self.quote(field.node)));
                 None
             }
             None => {
@@ -161,8 +185,15 @@ impl Context<'_> {
             let mut finding = self.error(field, message).label(format!("write \"{text}\", in quotes"));
             finding.severity = Severity::Warning;
             finding.code = code::YAML_BOOL.into();
-            *self.bool_letters = Some((finding, 0));
-        } else if let Some((_, more)) = self.bool_letters {
+            *self.bool_letters = Some((finding.fix(self.quote(field.node)), 0));
+        } else {
+            // The one finding mends all of them.
+            let more_changes = self.quote(field.node).map(|fix| fix.changes).unwrap_or_default();
+            let Some((finding, more)) = self.bool_letters else { return };
+            if let Some(fix) = &mut finding.fix {
+                fix.changes.extend(more_changes);
+                "write them in quotes".clone_into(&mut fix.description);
+            }
             *more += 1;
         }
     }
@@ -183,8 +214,8 @@ impl Context<'_> {
     /// A boolean field; false when null. Reports other types.
     pub(crate) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
         match field.node.value() {
-            Some(Value::Bool(value)) => Some(value),
-            Some(Value::Null) => Some(false),
+            Some(Scalar::Bool(value)) => Some(value),
+            Some(Scalar::Null) => Some(false),
             _ => {
                 self.wrong_type(field, "true or false", Some("write `true` or `false`, without quotes"));
                 None
@@ -196,7 +227,7 @@ impl Context<'_> {
     pub(crate) fn integer(&mut self, field: &Field<'_>) -> Option<i32> {
         let written = field.node.text().unwrap_or_default();
         match field.node.value() {
-            Some(Value::Integer(number)) => {
+            Some(Scalar::Integer(number)) => {
                 let fits = i32::try_from(number).ok();
                 if fits.is_none() {
                     let finding = self.error(field, format!("{written} is too large a number"));
@@ -205,17 +236,18 @@ impl Context<'_> {
                 fits
             }
             // JSON knows one kind of number: 80.0 arrives at the server as 80.
-            Some(Value::Float(number)) if number.fract() == 0.0 && number.abs() < 2_147_483_648.0 => {
+            Some(Scalar::Float(number)) if number.fract() == 0.0 && number.abs() < 2_147_483_648.0 => {
                 Some(number as i32)
             }
-            Some(Value::Float(_)) => {
+            Some(Scalar::Float(_)) => {
                 let finding = self.error(field, format!("{written} is not a whole number that fits"));
                 self.report(finding);
                 None
             }
-            Some(Value::String(text)) => {
+            Some(Scalar::String(text)) => {
                 let quoted = text.parse::<i32>().is_ok();
-                self.wrong_type(field, "a number", quoted.then_some("write it without quotes"));
+                let finding = self.of_wrong_type(field, "a number", quoted.then_some("write it without quotes"));
+                self.report(finding.fix(self.write_number(field, text)));
                 None
             }
             _ => {
@@ -227,10 +259,15 @@ impl Context<'_> {
 
     /// Reports that a field has the wrong type.
     pub(crate) fn wrong_type(&mut self, field: &Field<'_>, expected: &str, advice: Option<&str>) {
+        let finding = self.of_wrong_type(field, expected, advice);
+        self.report(finding);
+    }
+
+    fn of_wrong_type(&self, field: &Field<'_>, expected: &str, advice: Option<&str>) -> Diagnostic {
         let is = match field.node.view() {
             View::Mapping(_) => "a mapping",
             View::Sequence(_) => "a list",
-            View::Scalar(_) => field.node.value().map_or("something else", Value::type_name),
+            View::Scalar(_) => field.node.value().map_or("something else", Scalar::type_name),
         };
         let what = match field.name() {
             Some(name) => format!("`{name}`"),
@@ -238,7 +275,6 @@ impl Context<'_> {
         };
         let message = format!("{what} must be {expected}, not {is}");
         let label = advice.map_or_else(|| format!("{expected} is needed here"), str::to_owned);
-        let finding = self.error(field, message).label(label);
-        self.report(finding);
+        self.error(field, message).label(label)
     }
 }

@@ -4,6 +4,8 @@ use std::{borrow::Cow, fmt};
 
 use palisade_engine::model::{Conflict, Span};
 
+use crate::fix::Fix;
+
 /// The codes of this crate's own findings. Lints have numbered codes (`NP103`).
 pub mod code {
     /// The Kubernetes API server would refuse it.
@@ -24,6 +26,9 @@ pub mod code {
     pub const CONFLICT: &str = "CONFLICT";
     /// A list that is only one page of several.
     pub const PARTIAL_LIST: &str = "PARTIAL-LIST";
+
+    /// All of them.
+    pub const ALL: [&str; 9] = [API, YAML, DUPLICATE_KEY, ENCODING, YAML_KEY, YAML_BOOL, INPUT, CONFLICT, PARTIAL_LIST];
 }
 
 /// How bad it is.
@@ -75,6 +80,8 @@ pub struct Diagnostic {
     pub field: Option<String>,
     /// More lines of help.
     pub help: Vec<String>,
+    /// What would mend it.
+    pub fix: Option<Fix>,
     /// Whether it has nothing to do with what the object means: the server refuses it, and yet what a
     /// policy of a wrong name would do is beyond doubt.
     pub is_harmless: bool,
@@ -92,6 +99,7 @@ impl Diagnostic {
             object: None,
             field: None,
             help: Vec::new(),
+            fix: None,
             is_harmless: false,
         }
     }
@@ -128,6 +136,13 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, line: impl Into<String>) -> Self {
         self.help.push(line.into());
+        self
+    }
+
+    /// The same with what would mend it.
+    #[must_use]
+    pub fn fix(mut self, fix: Option<Fix>) -> Self {
+        self.fix = fix;
         self
     }
 

@@ -16,6 +16,7 @@ mod check;
 mod context;
 pub mod diagnostic;
 mod field;
+pub mod fix;
 mod interner;
 mod objects;
 mod policy;
@@ -25,4 +26,5 @@ pub mod texts;
 pub mod yaml;
 
 pub use diagnostic::{Annotation, Diagnostic, Severity};
-pub use read::{ReadOptions, Reading, ServerVersion, read_bytes, read_paths, read_text};
+pub use fix::{Fix, Safety};
+pub use read::{Inputs, ReadOptions, Reading, ServerVersion, read_bytes, read_inputs, read_paths, read_text};

@@ -31,6 +31,11 @@ impl Text {
         Self { text, lines: found }
     }
 
+    /// All of it, without byte order mark.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// One line, counted from 1, without its end.
     pub fn line(&self, number: u32) -> Option<&str> {
         let (start, end) = *self.lines.get(number.checked_sub(1)? as usize)?;

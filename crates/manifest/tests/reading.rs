@@ -538,7 +538,9 @@ fn an_older_server_takes_networks_that_a_newer_one_refuses() {
     ] {
         assert!(read_text("p", &policy(cidr), &ReadOptions::default()).has_errors(), "{cidr}");
         let reading = read_text("p", &policy(cidr), &older);
-        assert!(!reading.has_errors() && reading.diagnostics.len() == 1, "{cidr}: {:?}", reading.diagnostics);
+        assert!(reading.diagnostics.is_empty(), "{cidr}: {:?}", reading.diagnostics);
+        assert_eq!(reading.networks[0].network.to_string(), meant, "told by a lint");
+        assert!(reading.networks[0].refused.is_some());
         let rule = &reading.inventory.policies[0].ingress[0];
         let palisade_engine::model::Peer::IpBlock(block) = &rule.peers[0] else { panic!("{cidr}: no ipBlock") };
         assert_eq!(block.cidr.to_string(), meant);

@@ -116,3 +116,18 @@ fn names_the_fields_that_the_server_names() {
     eprintln!("{checked} fields named as the server does");
     assert_eq!(wrong, "");
 }
+
+/// Where we refuse what the server or kubectl takes, the finding does not pass for the server's.
+#[test]
+fn what_is_stricter_on_purpose_has_a_code_of_its_own() {
+    let Some(folder) = folder() else { return };
+    let mut checked = 0;
+    for (case, answer, reading) in answers(&folder) {
+        if answer["stricter_on_purpose"] == true {
+            checked += 1;
+            let mut errors = reading.diagnostics.iter().filter(|finding| finding.is_error());
+            assert!(errors.all(|finding| finding.code != "API"), "{case}\n{}", told(&reading));
+        }
+    }
+    assert!(checked > 0, "no case is marked");
+}

@@ -2,19 +2,22 @@
 
 use anyhow::Result;
 use palisade_engine::model::Sources;
-use palisade_manifest::Diagnostic;
+use palisade_manifest::{Diagnostic, fix::Edit};
 use serde_json::{Value, json};
 
+use super::{examine::Checked, resolved};
 use crate::screen;
 
 /// Prints the array.
-pub(crate) fn print(findings: &[Diagnostic], sources: &Sources) -> Result<()> {
-    let findings: Vec<Value> = findings.iter().map(|finding| value(finding, sources)).collect();
-    screen::out_json(&findings)
+pub(crate) fn print(checked: &Checked) -> Result<()> {
+    let edits = resolved::edits(checked);
+    let values = checked.findings.iter().zip(&edits);
+    let values: Vec<Value> = values.map(|(finding, edits)| value(finding, edits.as_ref(), &checked.sources)).collect();
+    screen::out_json(&values)
 }
 
 /// One finding.
-pub(crate) fn value(finding: &Diagnostic, sources: &Sources) -> Value {
+fn value(finding: &Diagnostic, edits: Option<&Vec<Edit>>, sources: &Sources) -> Value {
     let (code, name) = split(&finding.code);
     let span = finding.primary.as_ref().map(|primary| primary.span);
     json!({
@@ -31,6 +34,7 @@ pub(crate) fn value(finding: &Diagnostic, sources: &Sources) -> Value {
         "endLine": span.map(|span| span.end.line),
         "endColumn": span.map(|span| span.end.column),
         "help": finding.help,
+        "fix": resolved::json(finding, edits, sources),
     })
 }
 

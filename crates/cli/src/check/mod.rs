@@ -1,139 +1,137 @@
 //! `palisade check`: what the API server would say, said better, and what it would never say.
+//!
+//! ```text
+//! palisade.toml ─┐
+//! arguments ─────┴─► Task ──► examine: read, lint ──► Checked ──► text, json, sarif, github
+//!                               ▲                        │
+//!                               └── fix: in memory ◄─────┘   until no fix is left ──► write, diff
+//! ```
 
 mod baseline;
 mod configuration;
+mod diff;
+mod examine;
 mod explain;
+mod fix;
 mod github;
 mod json;
+mod resolved;
 mod sarif;
+mod text;
+mod write;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Result, bail};
-use palisade_engine::{PolicyProgram, model::Cluster};
-use palisade_lint::{Finding, Level, Lint, REGISTRY, Subject};
-use palisade_manifest::{
-    Annotation, Diagnostic, Severity,
-    diagnostic::code,
-    texts::{ReadAgain, Texts},
-};
+use palisade_manifest::{Diagnostic, Inputs, Severity, diagnostic::code};
 
-use self::configuration::{Configuration, Ignored};
+use self::{
+    configuration::Configuration,
+    examine::{Checked, Task, tell_passed_over},
+    fix::Fixed,
+};
 use crate::{
     args::{Check, CheckFormat, FailOn},
     input, screen,
 };
 
-/// Everything that was found, and the input it was found in.
-struct Checked {
-    findings: Vec<Diagnostic>,
-    sources: palisade_engine::model::Sources,
-    texts: Texts,
-    files: usize,
-}
+/// What findings call standard input.
+const STDIN: &str = "<stdin>";
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
     if let Some(code) = &arguments.explain {
         return explain::run(code);
     }
-    if arguments.paths.is_empty() {
-        bail!("nothing to check: give files or folders with -f, or `-f -` for standard input");
-    }
     let configuration = Configuration::read(arguments.config.as_deref())?;
-    let mut checked = check(arguments, &configuration)?;
-    if let Some(path) = &arguments.baseline {
-        baseline::keep_new(&mut checked.findings, path)?;
+    input::one_of(&arguments.paths, &arguments.cluster)?;
+    let is_configured = arguments.paths.is_empty() && !arguments.cluster.is_given();
+    let paths = if is_configured { configuration.paths() } else { arguments.paths.clone() };
+    if paths.is_empty() && (arguments.fix || arguments.diff) {
+        bail!(
+            "nothing to fix: give files or folders with -f (`-f -` for standard input), or write \
+             `paths = [\"manifests/\"]` into palisade.toml; a live cluster is only checked"
+        );
     }
-    match arguments.output {
-        CheckFormat::Text => text(&checked)?,
-        CheckFormat::Json => json::print(&checked.findings, &checked.sources)?,
-        CheckFormat::Sarif => sarif::print(&checked.findings, &checked.sources)?,
-        CheckFormat::Github => github::print(&checked.findings, &checked.sources)?,
+    let task = Task { arguments, configuration: &configuration, paths };
+    let inputs = Inputs { exclude: configuration.exclude(), ..Inputs::default() };
+    if arguments.diff {
+        return show_diff(&task, inputs);
     }
+    if arguments.fix {
+        return fix_and_print(&task, inputs);
+    }
+    let mut checked = task.examine(&inputs)?;
+    tell_passed_over(&mut checked);
+    print(&checked, arguments.output)?;
     Ok(exit_code(&checked.findings, arguments.fail_on))
 }
 
-fn check(arguments: &Check, configuration: &Configuration) -> Result<Checked> {
-    let reading =
-        input::read_as(&arguments.paths, arguments.recursive, &arguments.namespace, arguments.server_version.into());
-    let sources = reading.inventory.sources.clone();
-    let files = sources.iter().count();
-    let mut findings = reading.diagnostics;
-    let unread = input::note_passed_over(&reading.passed_over);
-    if !unread.is_empty() {
-        let message = format!("{} not checked: this version does not read them", unread.join(", "));
-        findings.push(Diagnostic::error(code::INPUT, message));
-    }
-    match reading.inventory.into_cluster() {
-        Err(conflicts) => findings.extend(conflicts.iter().map(Diagnostic::from)),
-        Ok(cluster) => findings.extend(lint(&cluster, configuration)),
-    }
-    Ok(Checked { findings, sources, texts: reading.texts, files })
+/// `--diff`: what `--fix` would change. Exit code 1 when that is anything.
+fn show_diff(task: &Task<'_>, inputs: Inputs) -> Result<ExitCode> {
+    let mut fixed = fix::run(task, inputs)?;
+    tell_passed_over(&mut fixed.checked);
+    diff::print(&fixed.files)?;
+    tell_refused(&fixed);
+    screen::aside(&text::fixed("would fix", fixed.count, fixed.files.len(), fixed.checked.findings.len()));
+    let unread = fixed.checked.findings.iter().any(is_unread);
+    Ok(ExitCode::from(if unread { 2 } else { u8::from(!fixed.files.is_empty()) }))
 }
 
-/// The findings of every rule that is on, in the order of the input.
-fn lint(cluster: &Cluster, configuration: &Configuration) -> Vec<Diagnostic> {
-    let program = PolicyProgram::compile(cluster);
-    let subject = Subject::new(cluster, &program);
-    let ignored = Ignored::of(cluster);
-    let mut found = Vec::new();
-    for lint in REGISTRY {
-        let Some(level) = configuration.level(lint) else { continue };
-        let findings = lint.check(&subject).into_iter();
-        let findings = findings.filter(|finding| !ignored.has(finding, lint));
-        found.extend(findings.map(|finding| diagnostic(lint, level, finding)));
+/// `--fix`: changes files, prints the fixed text of standard input, and tells what remains.
+fn fix_and_print(task: &Task<'_>, inputs: Inputs) -> Result<ExitCode> {
+    let from_stdin = task.paths.iter().any(|path| path == Path::new("-"));
+    if from_stdin && task.arguments.output != CheckFormat::Text {
+        bail!("the fixed text of standard input goes to standard output, so findings cannot: leave out -o");
     }
-    found.sort_by_key(|finding| finding.primary.as_ref().map(|primary| (primary.span.file, primary.span.start)));
-    found
+    let mut fixed = fix::run(task, inputs)?;
+    for file in fixed.files.iter().filter(|file| file.name != STDIN) {
+        write::replace(&file.name, &file.before, &file.after)?;
+    }
+    tell_passed_over(&mut fixed.checked);
+    let checked = &fixed.checked;
+    let told = text::fixed("fixed", fixed.count, fixed.files.len(), checked.findings.len());
+    if from_stdin {
+        let fixed_text = fixed.inputs.texts.get(STDIN).map_or("", String::as_str);
+        screen::out_bytes(fixed_text.as_bytes())?;
+        text::findings(checked, anstream::AutoStream::choice(&std::io::stderr())).for_each(|text| screen::aside(&text));
+        tell_refused(&fixed);
+        screen::aside(&told);
+    } else {
+        print(checked, task.arguments.output)?;
+        tell_refused(&fixed);
+        match task.arguments.output {
+            CheckFormat::Text => screen::out(&told)?,
+            CheckFormat::Json | CheckFormat::Sarif | CheckFormat::Github => screen::aside(&told),
+        }
+    }
+    Ok(exit_code(&checked.findings, task.arguments.fail_on))
 }
 
-fn diagnostic(lint: &Lint, level: Level, finding: Finding) -> Diagnostic {
-    let severity = match level {
-        Level::Note => Severity::Note,
-        Level::Warning => Severity::Warning,
-        Level::Error => Severity::Error,
-    };
-    let mut diagnostic = Diagnostic::new(severity, format!("{} {}", lint.code, lint.name), finding.message);
-    diagnostic.primary = finding.at.map(|span| Annotation { span, label: finding.label });
-    diagnostic.secondary =
-        finding.also.into_iter().map(|note| Annotation { span: note.at, label: note.label }).collect();
-    diagnostic.object = Some(finding.object);
-    diagnostic.field = finding.field;
-    diagnostic.help = finding.help;
-    diagnostic
+fn tell_refused(fixed: &Fixed) {
+    fixed.refused.iter().for_each(|refused| screen::note(refused));
 }
 
-fn text(checked: &Checked) -> Result<()> {
-    let renderer = input::renderer(screen::width(), anstream::AutoStream::choice(&std::io::stdout()));
-    let texts = ReadAgain::new(&checked.sources, &checked.texts);
-    for finding in &checked.findings {
-        screen::out(&format!("{}\n\n", renderer.diagnostic(finding, &checked.sources, &texts).trim_end()))?;
+fn print(checked: &Checked, format: CheckFormat) -> Result<()> {
+    match format {
+        CheckFormat::Text => {
+            let colour = anstream::AutoStream::choice(&std::io::stdout());
+            text::findings(checked, colour).try_for_each(|finding| screen::out(&finding))?;
+            screen::out(&text::summary(checked))
+        }
+        CheckFormat::Json => json::print(checked),
+        CheckFormat::Sarif => sarif::print(checked),
+        CheckFormat::Github => github::print(&checked.findings, &checked.sources),
     }
-    screen::out(&format!("{}\n", summary(&checked.findings, checked.files)))
 }
 
-/// `1 error, 2 warnings in 3 files; palisade check --explain NP103 says more`
-fn summary(findings: &[Diagnostic], files: usize) -> String {
-    let count = |severity: Severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    let word = |count: usize, what: &str| match count {
-        0 => None,
-        1 => Some(format!("1 {what}")),
-        count => Some(format!("{count} {what}s")),
-    };
-    let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")];
-    let counts: Vec<String> = counts.into_iter().filter_map(|(severity, what)| word(count(severity), what)).collect();
-    let files = word(files, "file").unwrap_or_else(|| "no file".to_owned());
-    if counts.is_empty() {
-        return format!("nothing found in {files}");
-    }
-    let lint = findings.iter().find_map(|finding| finding.code.split_once(' ').map(|(code, _)| code));
-    let more = lint.map_or_else(String::new, |code| format!("; palisade check --explain {code} says more"));
-    format!("{} in {files}{more}", counts.join(", "))
+/// Whether something could not be read, so that nothing can be said of it.
+fn is_unread(finding: &Diagnostic) -> bool {
+    finding.code == code::INPUT && finding.is_error()
 }
 
 fn exit_code(findings: &[Diagnostic], fail_on: FailOn) -> ExitCode {
-    if findings.iter().any(|finding| finding.code == code::INPUT && finding.is_error()) {
+    if findings.iter().any(is_unread) {
         return ExitCode::from(2);
     }
     let fails = |finding: &Diagnostic| match fail_on {

@@ -5,21 +5,32 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use palisade_engine::model::Sources;
 use palisade_lint::find;
-use palisade_manifest::{Diagnostic, Severity};
+use palisade_manifest::{Diagnostic, Fix, Severity, fix::Edit};
 use serde_json::{Value, json};
 
-use super::json::split;
+use super::{examine::Checked, json::split, resolved};
 use crate::screen;
 
 /// Prints one run.
-pub(crate) fn print(findings: &[Diagnostic], sources: &Sources) -> Result<()> {
+pub(crate) fn print(checked: &Checked) -> Result<()> {
+    let (findings, sources) = (&checked.findings, &checked.sources);
+    let edits = resolved::edits(checked);
     let mut rules: BTreeMap<&str, Value> = BTreeMap::new();
     for finding in findings {
         let (code, _) = split(&finding.code);
         rules.entry(code).or_insert_with(|| rule(code));
     }
     let indices: BTreeMap<&str, usize> = rules.keys().enumerate().map(|(index, code)| (*code, index)).collect();
-    let results: Vec<Value> = findings.iter().map(|finding| result(finding, sources, &indices)).collect();
+    let results = findings.iter().zip(&edits);
+    let results: Vec<Value> = results
+        .map(|(finding, edits)| {
+            let mut result = result(finding, sources, &indices);
+            if let (Some(fix), Some(edits), Some(object)) = (&finding.fix, edits, result.as_object_mut()) {
+                object.insert("fixes".to_owned(), json!([sarif_fix(fix, edits, sources)]));
+            }
+            result
+        })
+        .collect();
     let log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -77,6 +88,27 @@ fn result(finding: &Diagnostic, sources: &Sources, indices: &BTreeMap<&str, usiz
         object.insert("locations".to_owned(), json!([location]));
     }
     result
+}
+
+/// A fix, as the replacements in its one file.
+fn sarif_fix(fix: &Fix, edits: &[Edit], sources: &Sources) -> Value {
+    let file = edits.first().map_or("", |edit| sources.name(edit.at.file));
+    let replacements: Vec<Value> = edits
+        .iter()
+        .map(|edit| {
+            let region = json!({
+                "startLine": edit.at.start.line,
+                "startColumn": edit.at.start.column,
+                "endLine": edit.at.end.line,
+                "endColumn": edit.at.end.column,
+            });
+            json!({ "deletedRegion": region, "insertedContent": { "text": edit.text } })
+        })
+        .collect();
+    json!({
+        "description": { "text": fix.description },
+        "artifactChanges": [{ "artifactLocation": { "uri": uri(file) }, "replacements": replacements }],
+    })
 }
 
 /// A file's name as a relative URI: what is not a letter, a digit or `-._~/` is escaped.

@@ -23,10 +23,9 @@ use crate::{
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, None)?;
-    let namespace = &arguments.input.namespace;
-    let wanted: Vec<Wanted> =
-        arguments.policies.iter().map(|typed| Wanted::parse(typed, namespace)).collect::<Result<_>>()?;
     let read = input::cluster(&arguments.input)?;
+    let wanted: Vec<Wanted> =
+        arguments.policies.iter().map(|typed| Wanted::parse(typed, &read.namespace)).collect::<Result<_>>()?;
     let cluster = &read.cluster;
     let policies = find::policies(cluster, &wanted)?;
     let program = PolicyProgram::compile(cluster);

@@ -128,7 +128,8 @@ pub(crate) fn parse_target(text: &str) -> Result<Target> {
     Ok(Target { end: parse_end(end)?, port: port.map(parse_port).transpose()? })
 }
 
-fn parse_port(text: &str) -> Result<PortName> {
+/// Parses a port without the `:` before it.
+pub(crate) fn parse_port(text: &str) -> Result<PortName> {
     if text.is_empty() {
         bail!("there is no port behind the `:`: write :8080, :8080/udp, :http or :icmp");
     }

@@ -11,10 +11,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use palisade_engine::{PolicyProgram, model::Family, verdict::Outcome};
 
-use self::{
-    report::{Report, Reporter},
-    text::Printer,
-};
+pub(crate) use self::report::{Reporter, State};
+use self::{report::Report, text::Printer};
 use crate::{
     args::{Explain, Format},
     endpoint::{Case, Resolver, ServiceHop, cases, parse_end, parse_target},
@@ -28,7 +26,7 @@ pub(crate) fn run(arguments: &Explain) -> Result<ExitCode> {
     let target = parse_target(&arguments.to)?;
     let read = input::cluster(&arguments.input)?;
     let cluster = &read.cluster;
-    let resolver = Resolver { cluster, namespace: &arguments.input.namespace };
+    let resolver = Resolver { cluster, namespace: &read.namespace };
     let from = resolver.source(&from)?;
     let (to, service) = resolver.destination(&target)?;
     let cases = cases(&resolver, &from, &to, arguments.family.map(Into::into))?;

@@ -24,11 +24,12 @@ pub(crate) fn run(arguments: &LabRun) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, arguments.flows.as_deref())?;
     let table = arguments.flows.as_deref().map(flows::read).transpose()?;
     let read = input::cluster(&arguments.input)?;
+    let namespace = &read.namespace;
     let cluster = placement::place(read.cluster).map_err(|conflicts| {
         let conflicts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
         anyhow!("the lab finds no addresses that suit: {}", conflicts.join("; "))
     })?;
-    let resolver = Resolver { cluster: &cluster, namespace: &arguments.input.namespace };
+    let resolver = Resolver { cluster: &cluster, namespace };
     let family = arguments.family.map(Into::into);
     let trials = match &table {
         Some(table) => trials::of_table(&resolver, table, family)?,

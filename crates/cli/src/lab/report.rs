@@ -19,6 +19,7 @@ use super::{
 use crate::{
     args::LabRun,
     flows::Expected,
+    input,
     screen::{self, BAD, FAINT, GOOD, MIXED, hanging, shortened, styled},
     verdicts::word,
 };
@@ -233,10 +234,8 @@ impl<'a> Outcome<'a> {
         if let Some(trial) = self.telling_denial() {
             let row = self.trials.rows.get(trial.row).map_or("", String::as_str);
             let column = self.trials.columns.get(trial.column).map_or("", |column| column.name.as_str());
-            let input: Vec<String> =
-                arguments.input.paths.iter().map(|path| format!("-f {}", path.display())).collect();
             let target = target(column, trial.flow.traffic());
-            let command = format!("palisade explain {row} {target} {}", input.join(" "));
+            let command = format!("palisade explain {row} {target} {}", input::typed(&arguments.input));
             text.push_str(&screen::command("Why is one dropped?  ", &command, width));
             text.push('\n');
         }

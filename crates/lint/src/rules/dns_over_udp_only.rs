@@ -30,7 +30,13 @@ use palisade_engine::{
     model::{Direction, PolicyId, PolicyRule, PortMatch, Protocol},
 };
 
-use crate::{Finding, Level, Lint, Subject, subject::port_field};
+use palisade_manifest::{Safety, fix::Value};
+
+use crate::{
+    Finding, Level, Lint, Subject,
+    finding::add,
+    subject::{port_field, rule_field},
+};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP104",
@@ -61,7 +67,11 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 format!("{} allows DNS over UDP alone: answers too large for UDP come over TCP 53", policy.id.name);
             let field = port_field(Direction::Egress, index, port);
             let finding = Finding::new(&object, message).at(field, at, "UDP alone");
-            findings.push(finding.help("add the same port with `protocol: TCP`"));
+            let tcp = Value::map([("port", Value::Number(53)), ("protocol", Value::text("TCP"))]);
+            let list = format!("{}.ports[]", rule_field(Direction::Egress, index));
+            let fix = add(policy, Safety::ChangesMeaning, list, tcp, "add TCP 53");
+            findings
+                .push(finding.help("add the same port with `protocol: TCP` (--fix --unsafe-fixes adds it)").fix(fix));
         }
     }
 }

@@ -46,7 +46,9 @@ use palisade_engine::{
     },
 };
 
-use crate::{Finding, Level, Lint, Subject, index::matches};
+use palisade_manifest::{Safety, fix::Value};
+
+use crate::{Finding, Level, Lint, Subject, finding::add, index::matches};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP103",
@@ -103,7 +105,8 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             policies.iter().find(rules).or_else(|| policies.iter().find(closed)).copied()
         });
         let Some(id) = id else { continue };
-        let pods = known.pods.iter().map(|pod| subject.cluster.pod(*pod).id.name.to_string());
+        let pods = known.pods.iter().map(|pod| subject.cluster.pod(*pod));
+        let pods = pods.filter(|pod| !subject.wishes.at(pod.at, LINT.code)).map(|pod| pod.id.name.to_string());
         without.entry(id).or_default().extend(pods);
     }
     for (id, mut pods) in without {
@@ -122,10 +125,19 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         let at = policy.egress.first().and_then(|rule| rule.at).or(policy.at);
         let finding =
             Finding::new(format!("NetworkPolicy {}", policy.id), message).at("spec.egress", at, "no rule for DNS");
-        findings.push(
-            finding.help("allow UDP and TCP 53 to the namespace with `kubernetes.io/metadata.name: kube-system`"),
-        );
+        let help = "allow UDP and TCP 53 to the namespace with `kubernetes.io/metadata.name: kube-system` \
+                    (--fix --unsafe-fixes adds it)";
+        let fix = add(policy, Safety::ChangesMeaning, "spec.egress[]", rule(), "add a rule for DNS in kube-system");
+        findings.push(finding.help(help).fix(fix));
     }
+}
+
+/// UDP and TCP 53 to kube-system.
+fn rule() -> Value {
+    let labels = Value::map([("kubernetes.io/metadata.name", Value::text("kube-system"))]);
+    let peer = Value::map([("namespaceSelector", Value::map([("matchLabels", labels)]))]);
+    let port = |protocol| Value::map([("port", Value::Number(DNS)), ("protocol", Value::text(protocol))]);
+    Value::map([("to", Value::List(vec![peer])), ("ports", Value::List(vec![port("UDP"), port("TCP")]))])
 }
 
 fn says(subject: &Subject<'_>, policy: &NetworkPolicy) -> Dns {

@@ -31,7 +31,7 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         if policy.subject.is_everything() {
             continue;
         }
-        let mut pods = subject.host_network_pods(policy);
+        let mut pods = subject.host_network_pods(policy).filter(|pod| !subject.wishes.at(pod.at, LINT.code));
         let Some(first) = pods.next() else { continue };
         let more = pods.count();
         let others = if more == 0 { String::new() } else { format!(" and {more} more") };

@@ -4,6 +4,7 @@
 mod and_or;
 mod contradictory_selector;
 mod dns_over_udp_only;
+mod duplicate_peer;
 mod egress_without_dns;
 mod host_network_selected;
 mod ip_block_over_pods;
@@ -12,6 +13,7 @@ mod named_port_undefined;
 mod namespace_name_label;
 mod namespace_selector_matches_nothing;
 mod no_default_deny;
+mod odd_network;
 mod one_family_internet;
 mod one_sided_allow;
 mod overlapping_ports;
@@ -45,6 +47,7 @@ pub const REGISTRY: &[&Lint] = &[
     &and_or::LINT,
     &namespace_name_label::LINT,
     &contradictory_selector::LINT,
+    &duplicate_peer::LINT,
     &named_port_undefined::LINT,
     &service_port::LINT,
     &port_not_declared::LINT,
@@ -55,6 +58,7 @@ pub const REGISTRY: &[&Lint] = &[
     &one_family_internet::LINT,
     &useless_except::LINT,
     &whole_internet_egress::LINT,
+    &odd_network::LINT,
     &redundant_rule::LINT,
     &redundant_policy::LINT,
     &host_network_selected::LINT,

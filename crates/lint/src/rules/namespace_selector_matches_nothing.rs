@@ -27,7 +27,7 @@ use palisade_engine::model::{NamespaceScope, Operator, Peer};
 use super::{contradictory_selector::contradiction, namespace_name_label::name_label};
 use crate::{
     Finding, Level, Lint, Subject,
-    nearest::nearest_label,
+    nearest::{Hints, nearest_label},
     subject::{peer_field, place},
 };
 
@@ -43,6 +43,7 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     if !subject.has_namespaces {
         return;
     }
+    let mut hints = Hints::default();
     for (id, policy, object) in subject.policies() {
         for (direction, index, rule) in subject.rules(id) {
             for (number, peer) in rule.peers.iter().enumerate() {
@@ -66,7 +67,7 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 if let Some(name) = named {
                     finding = finding
                         .help(format!("every namespace carries its name: `kubernetes.io/metadata.name: {name}`"));
-                } else if let Some(near) = nearest_label(selector, labels) {
+                } else if let Some(near) = hints.of(selector.to_string(), || nearest_label(selector, labels)) {
                     finding = finding.help(format!("did you mean `{near}`?"));
                 }
                 findings.push(finding);

@@ -21,7 +21,7 @@
 
 use palisade_engine::model::{PolicyPort, PortMatch, PortRange};
 
-use crate::{Finding, Level, Lint, Subject, subject::port_field};
+use crate::{Finding, Level, Lint, Subject, finding::remove, subject::port_field};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP305",
@@ -35,10 +35,11 @@ pub(crate) const LINT: Lint = Lint {
 const MOST: usize = 1_000;
 
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    for (id, _, object) in subject.policies() {
+    for (id, policy, object) in subject.policies() {
         for (direction, index, rule) in subject.rules(id).filter(|(.., rule)| rule.ports.len() <= MOST) {
             for (number, port) in rule.ports.iter().enumerate() {
-                let Some(earlier) = rule.ports.iter().take(number).find(|earlier| overlap(earlier, port)) else {
+                let mut before = rule.ports.iter().take(number).enumerate();
+                let Some((first, earlier)) = before.find(|(_, earlier)| overlap(earlier, port)) else {
                     continue;
                 };
                 let message = format!("{port} and {earlier} of one rule overlap");
@@ -47,18 +48,38 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                     port.at,
                     "allowed already, in whole or in part",
                 );
-                findings.push(finding.also(earlier.at, "by this one"));
+                let needless = match (holds(earlier, port), holds(port, earlier)) {
+                    (true, _) => Some(number),
+                    (false, true) => Some(first),
+                    (false, false) => None,
+                };
+                let fix = needless.and_then(|item| {
+                    remove(policy, port_field(direction, index, item), "take the one out that the other holds")
+                });
+                findings.push(finding.also(earlier.at, "by this one").fix(fix));
             }
         }
     }
 }
 
-fn overlap(a: &PolicyPort, b: &PolicyPort) -> bool {
-    let range = |port: &PolicyPort| match &port.port {
+fn range(port: &PolicyPort) -> Option<PortRange> {
+    match &port.port {
         PortMatch::All => Some(PortRange::ALL),
         PortMatch::Range(range) => Some(*range),
         PortMatch::Named(_) => None,
-    };
+    }
+}
+
+/// Whether one holds all of another, which overlaps with it.
+fn holds(wide: &PolicyPort, narrow: &PolicyPort) -> bool {
+    match (range(wide), range(narrow)) {
+        (Some(wide), Some(narrow)) => wide.first() <= narrow.first() && narrow.last() <= wide.last(),
+        (Some(PortRange::ALL), None) => true,
+        _ => wide.port == narrow.port,
+    }
+}
+
+fn overlap(a: &PolicyPort, b: &PolicyPort) -> bool {
     a.protocol == b.protocol
         && match (range(a), range(b)) {
             (Some(a), Some(b)) => a.first() <= b.last() && b.first() <= a.last(),

@@ -27,7 +27,7 @@ use super::{and_or::as_one_item, contradictory_selector::contradiction};
 use crate::{
     Finding, Level, Lint, Subject,
     index::matches,
-    nearest::nearest_label,
+    nearest::{Hints, nearest_label},
     subject::{peer_field, place},
 };
 
@@ -46,6 +46,7 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     if !subject.has_pods {
         return;
     }
+    let mut hints = Hints::default();
     for (id, policy, object) in subject.policies() {
         for (direction, index, written) in subject.rules(id) {
             let Some(rule) = subject.compiled(id, direction, index) else { continue };
@@ -89,9 +90,9 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                         "{} has these labels, but host-network pods are their node: only an ipBlock takes them",
                         host.id
                     ));
-                } else if let Some(near) =
+                } else if let Some(near) = hints.of(format!("{pods} in {}", meant.join(",")), || {
                     nearest_label(pods, || labels.iter().flat_map(|labels| labels.iter().copied()))
-                {
+                }) {
                     finding = finding.help(format!("did you mean `{near}`?"));
                 } else if let Some(other) = subject.index.elsewhere(pods, &policy.id.namespace) {
                     finding = finding.help(format!(

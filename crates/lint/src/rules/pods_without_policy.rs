@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_engine::{
     compile::IdentityId,
-    model::{Direction, Name},
+    model::{Direction, Name, Pod},
 };
 
 use crate::{Finding, Level, Lint, Subject};
@@ -58,7 +58,8 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for (namespace, identities) in open {
-        let mut pods = identities.iter().flat_map(|id| subject.pods(*id));
+        let silent = |pod: &&Pod| subject.wishes.at(pod.at, LINT.code);
+        let mut pods = identities.iter().flat_map(|id| subject.pods(*id)).filter(|pod| !silent(pod));
         let Some(first) = pods.next() else { continue };
         let count = pods.count() + 1;
         let message = match (with_policies.contains(namespace), count) {

@@ -24,7 +24,9 @@
 //! ## Where it comes from
 //! NetworkPolicySpec.policyTypes in the API reference.
 
-use crate::{Finding, Level, Lint, Subject};
+use palisade_manifest::{Safety, fix::Value};
+
+use crate::{Finding, Level, Lint, Subject, finding::add};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP102",
@@ -45,6 +47,9 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         );
         let finding =
             Finding::new(&object, message).at("spec.policyTypes", policy.at, "egress rules alone, and no policyTypes");
-        findings.push(finding.help("write `policyTypes: [Egress]` if only egress is meant, else `[Ingress, Egress]`"));
+        let finding = finding.help("write `policyTypes: [Egress]` if only egress is meant, else `[Ingress, Egress]`");
+        let both = Value::List(vec![Value::text("Ingress"), Value::text("Egress")]);
+        let fix = add(policy, Safety::Safe, "spec.policyTypes", both, "write `policyTypes: [Ingress, Egress]`");
+        findings.push(finding.fix(fix));
     }
 }

@@ -20,7 +20,7 @@
 //! ## Where it comes from
 //! The union of a policy's rules is what is allowed.
 
-use crate::{Finding, Level, Lint, Subject, subject::rule_field};
+use crate::{Finding, Level, Lint, Subject, finding::remove, subject::rule_field};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP501",
@@ -52,7 +52,8 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 policy.id.name
             );
             let finding = Finding::new(&object, message).at(rule_field(direction, index), rule.at, "redundant");
-            findings.push(finding.also(other.at, "allows all of it"));
+            let fix = remove(policy, rule_field(direction, index), "take the rule out");
+            findings.push(finding.also(other.at, "allows all of it").fix(fix));
         }
     }
 }

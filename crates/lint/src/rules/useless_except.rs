@@ -28,7 +28,7 @@ use palisade_engine::{
     sets::PrefixSet,
 };
 
-use crate::{Finding, Level, Lint, Subject, subject::peer_field};
+use crate::{Finding, Level, Lint, Subject, finding::remove, subject::peer_field};
 
 pub(crate) const LINT: Lint = Lint {
     code: "NP404",
@@ -42,7 +42,7 @@ pub(crate) const LINT: Lint = Lint {
 const MOST: usize = 64;
 
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    for (id, _, object) in subject.policies() {
+    for (id, policy, object) in subject.policies() {
         for (direction, index, rule) in subject.rules(id) {
             for (number, peer) in rule.peers.iter().enumerate() {
                 let Peer::IpBlock(block) = peer else { continue };
@@ -54,7 +54,8 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                     };
                     let message = format!("the except {except} takes nothing away that {outer} does not");
                     let finding = Finding::new(&object, message).at(field(entry), at(entry), "inside the other");
-                    findings.push(finding.also(block.except_at.get(other).copied(), "the other"));
+                    let finding = finding.also(block.except_at.get(other).copied(), "the other");
+                    findings.push(finding.fix(remove(policy, field(entry), "take it out")));
                 }
                 for (entry, except) in block.except.iter().enumerate() {
                     let Some(again) = allowed_again(&rule.peers, number, *except) else { continue };
@@ -62,7 +63,8 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                         format!("the except {except} takes nothing away: this rule allows {} too", again.cidr);
                     let finding = Finding::new(&object, message).at(field(entry), at(entry), "allowed all the same");
                     let finding = finding.also(again.cidr_at.or(again.at), "by this item");
-                    findings.push(finding.help("an except takes away from its own block only; items are alternatives"));
+                    let finding = finding.help("an except takes away from its own block only; items are alternatives");
+                    findings.push(finding.fix(remove(policy, field(entry), "take it out")));
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! 4xx: addresses.
 
-use crate::support::{at, finds, policy, quiet, service};
+use palisade_manifest::{Safety, ServerVersion};
+
+use crate::support::{at, findings_on, finds, mended, policy, quiet, service};
 
 fn to(peers: &str) -> String {
     policy("p", &format!("  podSelector: {{}}\n  policyTypes: [Egress]\n  egress:\n  - to:\n{peers}"))
@@ -57,4 +59,25 @@ fn np405_whole_internet_egress() {
     quiet("NP405", &[to("    - ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}")]);
     let ingress = "  podSelector: {}\n  ingress:\n  - from: [{ipBlock: {cidr: 0.0.0.0/0}}]";
     quiet("NP405", &[policy("p", ingress)]);
+}
+
+#[test]
+fn np406_odd_network() {
+    let from = |cidr: &str| {
+        policy("p", &format!("  podSelector: {{}}\n  ingress:\n  - from: [{{ipBlock: {{cidr: \"{cidr}\"}}}}]"))
+    };
+    let older = |cidr: &str| findings_on(ServerVersion::V1_35, "NP406", &[from(cidr)]);
+    for (cidr, network) in [("10.1.2.3/8", "10.0.0.0/8"), ("::ffff:10.0.0.0/104", "10.0.0.0/8")] {
+        let found = older(cidr);
+        assert!(found.len() == 1 && found[0].message.contains("servers from 1.36 on refuse it"), "{found:#?}");
+        assert_eq!(found[0].help, [format!("write `{network}`")]);
+    }
+    assert!(older("10.0.0.0/8").is_empty());
+    let long = from("2001:0db8::/32");
+    assert!(
+        finds("NP406", std::slice::from_ref(&long), "spec.ingress[0].from[0].ipBlock.cidr", 7)
+            .contains("`2001:db8::/32`")
+    );
+    assert_eq!(mended("NP406", &[long]), Some((Safety::Safe, from("2001:db8::/32"))));
+    quiet("NP406", &[from("2001:db8::/32")]);
 }

@@ -8,9 +8,11 @@
 
 mod addresses;
 mod documents;
+mod fixes;
 mod isolation;
 mod pages;
 mod ports;
 mod selectors;
 mod support;
 mod whole_set;
+mod wishes;

@@ -45,6 +45,29 @@ fn np303_port_not_declared() {
 }
 
 #[test]
+fn np303_of_the_pods_that_egress_reaches() {
+    let to = |peers: &str| {
+        policy(
+            "p",
+            &format!(
+                "  podSelector: {{matchLabels: {{app: web}}}}\n  egress:\n  - to: {peers}\n    ports: [{{port: 5433}}]"
+            ),
+        )
+    };
+    let db = || listening("prod/db", "app: db", "{containerPort: 5432}");
+    let known = "[{podSelector: {matchLabels: {app: db}}}]";
+    let said = finds("NP303", &[to(known), db(), pod("prod/a", "app: web")], "spec.egress[0].ports[0]", 8);
+    assert!(said.contains("no pod that egress[0] of p reaches declares TCP 5433"), "{said}");
+    // Another pod that is reached declares none; addresses are reached too, or anyone.
+    quiet("NP303", &[to(known), db(), pod("prod/b", "app: db")]);
+    quiet("NP303", &[to("[{podSelector: {matchLabels: {app: db}}}, {ipBlock: {cidr: 192.0.2.0/24}}]"), db()]);
+    quiet("NP303", &[to("[{podSelector: {}}]"), db()]);
+    quiet("NP303", &[to("[]"), db()]);
+    quiet("NP303", &[to(known), listening("prod/db", "app: db", "{containerPort: 5433}")]);
+    quiet("NP303", &[to(known), db(), service("db", "10.96.0.7", "{port: 5433}").replace("app: web", "app: db")]);
+}
+
+#[test]
 fn np304_udp_port_as_tcp() {
     finds("NP304", &[allow("    - port: 123")], FIRST, 8);
     quiet("NP304", &[allow("    - {port: 123, protocol: UDP}")]);

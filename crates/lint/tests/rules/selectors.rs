@@ -78,3 +78,25 @@ fn np205_contradictory_selector() {
     quiet("NP205", &[policy("p", &spec.replace("NotIn, values: [web]", "NotIn, values: [db]"))]);
     quiet("NP205", &[policy("p", &spec.replace("NotIn, values: [web]", "Exists"))]);
 }
+
+#[test]
+fn np206_duplicate_peer() {
+    let second = "spec.ingress[0].from[1]";
+    let pods = "    - podSelector: {matchLabels: {a: b}}\n";
+    finds(
+        "NP206",
+        &[from(&format!("{pods}    - podSelector: {{matchExpressions: [{{key: a, operator: In, values: [b, b]}}]}}"))],
+        second,
+        9,
+    );
+    let block = |cidr: &str, except: &str| format!("    - ipBlock: {{cidr: {cidr}, except: [{except}]}}\n");
+    let one = block("10.0.0.0/8", "10.1.0.0/16, 10.2.0.0/16");
+    finds("NP206", &[from(&format!("{one}{}", block("10.0.0.0/8", "10.2.0.0/16, 10.1.0.0/16")))], second, 9);
+    quiet("NP206", &[from(&format!("{one}{}", block("10.0.0.0/8", "10.2.0.0/16")))]);
+    quiet(
+        "NP206",
+        &[from(&format!("{pods}    - {{podSelector: {{matchLabels: {{a: b}}}}, namespaceSelector: {{}}}}"))],
+    );
+    quiet("NP206", &[from(&format!("{pods}    - namespaceSelector: {{matchLabels: {{a: b}}}}"))]);
+    quiet("NP206", &[from(&format!("{pods}  - from:\n{pods}"))]);
+}

@@ -2,16 +2,37 @@
 
 use palisade_engine::PolicyProgram;
 use palisade_lint::{Finding, Subject, find};
-use palisade_manifest::{ReadOptions, read_text};
+use palisade_manifest::{
+    ReadOptions, Safety, ServerVersion,
+    fix::{apply, resolve},
+    read_text,
+};
 
 /// What the rule `code` finds in these documents.
 pub(crate) fn findings(code: &str, documents: &[String]) -> Vec<Finding> {
+    findings_on(ServerVersion::default(), code, documents)
+}
+
+/// The same by the rules of a version of the API server.
+pub(crate) fn findings_on(server: ServerVersion, code: &str, documents: &[String]) -> Vec<Finding> {
     let text = documents.join("---\n");
-    let reading = read_text("test.yaml", &text, &ReadOptions::default());
+    let reading = read_text("test.yaml", &text, &ReadOptions { server, ..ReadOptions::default() });
     assert!(!reading.has_errors(), "{:?}\n{text}", reading.diagnostics);
     let cluster = reading.inventory.into_cluster().unwrap();
     let program = PolicyProgram::compile(&cluster);
-    find(code).unwrap().check(&Subject::new(&cluster, &program))
+    find(code).unwrap().check(&Subject::new(&cluster, &program).with(&reading.wishes, &reading.networks))
+}
+
+/// The documents after the one finding of the rule is mended; `None` when it has no fix.
+pub(crate) fn mended(code: &str, documents: &[String]) -> Option<(Safety, String)> {
+    let found = findings(code, documents);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let fix = found[0].fix.as_ref()?;
+    let text = documents.join("---\n");
+    let edits = resolve(&text, &[fix]).remove(0).unwrap_or_else(|why| panic!("{why}\n{text}"));
+    let after = apply(&text, &[edits]).unwrap_or_else(|| panic!("edits that break the text:\n{text}")).text;
+    assert!(findings(code, std::slice::from_ref(&after)).is_empty(), "still there:\n{after}");
+    Some((fix.safety, after))
 }
 
 /// The rule finds one thing: at this field, in this line. Returns what it says, help included.

@@ -14,6 +14,10 @@ pub(crate) struct CidrError {
     pub(crate) wrong: String,
     /// What to write, when that can be known.
     pub(crate) fix: Option<String>,
+    /// The network that was meant, when that can be known.
+    pub(crate) write: Option<IpNet>,
+    /// Whether a mask in place of the length says the same.
+    pub(crate) is_mask: bool,
     /// What servers up to 1.35 took it for, with a warning.
     pub(crate) once: Option<IpNet>,
 }
@@ -23,18 +27,23 @@ pub(crate) struct CidrError {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse(text: &str) -> Result<IpNet, CidrError> {
-    let fail = |wrong: &str, fix: Option<String>| Err(CidrError { wrong: wrong.to_owned(), fix, once: None });
-    let once = |wrong: &str, once: Option<IpNet>, words: &str| {
+    let wrong = |wrong: &str| CidrError { wrong: wrong.to_owned(), fix: None, write: None, is_mask: false, once: None };
+    let fail = |what: &str, fix: Option<String>| Err(CidrError { fix, ..wrong(what) });
+    let meant = |what: &str, write: Option<IpNet>| {
+        let fix = write.map(|network| format!("write `{network}`"));
+        CidrError { fix, write, ..wrong(what) }
+    };
+    let once = |what: &str, once: Option<IpNet>, words: &str| {
         let fix = once.map(|network| format!("{words} `{network}`"));
-        Err(CidrError { wrong: wrong.to_owned(), fix, once })
+        Err(CidrError { fix, write: once, once, ..wrong(what) })
     };
     let trimmed = text.trim();
     if trimmed != text {
-        return fail("has spaces around it", parse(trimmed).ok().map(|_| format!("write `{trimmed}`")));
+        return Err(meant("has spaces around it", parse(trimmed).ok()));
     }
     let Some((address, length)) = text.split_once('/') else {
-        let host = text.parse::<IpAddr>().ok().map(|address| format!("write `{}`", IpNet::from(address)));
-        return fail("has no `/` with a prefix length", host.or_else(example));
+        let error = meant("has no `/` with a prefix length", text.parse::<IpAddr>().ok().map(IpNet::from));
+        return Err(CidrError { fix: error.fix.or_else(example), ..error });
     };
     if text.contains('%') {
         return fail("has a zone, which a network cannot have", example());
@@ -52,7 +61,8 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, CidrError> {
             && let IpAddr::V4(v4) = ip
             && let Ok(network) = Ipv4Net::with_netmask(v4, mask)
         {
-            return fail("has a mask instead of a prefix length", Some(format!("write `{}`", network.trunc())));
+            let error = meant("has a mask instead of a prefix length", Some(IpNet::V4(network.trunc())));
+            return Err(CidrError { is_mask: true, ..error });
         }
         return fail(&format!("needs a prefix length from 0 to {most} after the `/`"), example());
     };

@@ -22,6 +22,14 @@ pub(crate) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str>
         .map(|(_, candidate)| candidate)
 }
 
+/// The candidate that `word` was meant to be, when no other one is as near.
+pub(crate) fn only<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
+    let meant = nearest(word, candidates)?;
+    let to = |candidate: &str| distance(&word.to_lowercase(), &candidate.to_lowercase());
+    let others = candidates.iter().filter(|candidate| **candidate != meant);
+    others.into_iter().all(|other| to(other) > to(meant)).then_some(meant)
+}
+
 /// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -60,6 +68,13 @@ mod tests {
         assert_eq!(nearest("description", &fields), None);
         assert_eq!(nearest("x", &fields), None);
         assert_eq!(nearest("matchLabel", &["matchLabels", "matchExpressions"]), Some("matchLabels"));
+    }
+
+    #[test]
+    fn of_two_as_near_neither_is_meant() {
+        assert_eq!(only("endport", &["port", "endPort", "protocol"]), Some("endPort"));
+        assert_eq!(nearest("bat", &["cat", "hat"]), Some("cat"));
+        assert_eq!(only("bat", &["cat", "hat"]), None);
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(crate) fn key_as_written<'a>(cx: &mut Context<'_>, field: &Field<'_>, key: N
     let mut finding = cx.error(field, format!("kubectl makes `{becomes}` of the key `{text}`, since it has no quotes"));
     finding.code = code::YAML_KEY.into();
     let finding = finding.at(cx.span((key.start(), key.end())), format!("write \"{text}\", in quotes"));
-    cx.report(finding);
+    cx.report(finding.fix(cx.quote(key)));
     None
 }
 

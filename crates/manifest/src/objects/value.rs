@@ -26,21 +26,24 @@ pub(crate) fn protocol(cx: &mut Context<'_>, field: Option<Field<'_>>) -> Option
         let named = Protocol::ALL.into_iter().find(|protocol| protocol.number() == number);
         let finding = cx.error(&field, format!("protocol {number}: a protocol is written as its name"));
         let label = named.map_or_else(|| "not TCP, UDP or SCTP".to_owned(), |protocol| format!("write `{protocol}`"));
-        cx.report(finding.label(label));
+        let fix = named.and_then(|protocol| cx.write(field.node, protocol.name(), true));
+        cx.report(finding.label(label).fix(fix));
         return None;
     }
     let text = cx.text(&field)?;
     let found = Protocol::parse(text);
     if found.is_none() {
         let spellings = Protocol::ALL.map(Protocol::name);
-        let label = near::nearest(text, &spellings).map(|name| format!("write `{name}`"));
+        let meant = near::nearest(text, &spellings);
+        let fix = meant.and_then(|name| cx.write(field.node, name, name.eq_ignore_ascii_case(text)));
+        let label = meant.map(|name| format!("write `{name}`"));
         let label = label.unwrap_or_else(|| match text.to_ascii_lowercase().as_str() {
             "any" | "all" | "*" | "-1" => "every protocol is meant by leaving `ports` out".to_owned(),
             "http" | "https" | "grpc" => "write `TCP`".to_owned(),
             _ => "not a protocol".to_owned(),
         });
         let finding = cx.error(&field, format!("protocol `{text}` is not one of {}", spellings.join(", ")));
-        cx.report(labels::template(text, finding.label(label)));
+        cx.report(labels::template(text, finding.label(label).fix(fix)));
     }
     found
 }
@@ -69,7 +72,8 @@ pub(crate) fn port(cx: &mut Context<'_>, field: &Field<'_>) -> Option<PortValue>
             let finding = match (number, text.split_once('-')) {
                 (Some(number), _) => cx
                     .error(field, format!("\"{text}\" in quotes is the name of a port, and such a name {wrong}"))
-                    .label(format!("write {number}, without quotes")),
+                    .label(format!("write {number}, without quotes"))
+                    .fix(cx.write_number(field, text)),
                 (None, Some((first, last))) if first.parse::<u16>().is_ok() && last.parse::<u16>().is_ok() => cx
                     .error(field, format!("`{text}` is read as the name of a port, and such a name {wrong}"))
                     .label(format!("write `port: {first}` and `endPort: {last}`")),
@@ -77,7 +81,9 @@ pub(crate) fn port(cx: &mut Context<'_>, field: &Field<'_>) -> Option<PortValue>
                     let lower = text.to_lowercase();
                     let fixed = lower != text && names::port_name(&lower).is_none();
                     let label = if fixed { format!("write `{lower}`") } else { "not the name of a port".to_owned() };
-                    cx.error(field, format!("the port name `{text}` {wrong}")).label(label)
+                    // No port has a name with capitals.
+                    let fix = if fixed { cx.write(field.node, lower, true) } else { None };
+                    cx.error(field, format!("the port name `{text}` {wrong}")).label(label).fix(fix)
                 }
             };
             cx.report(labels::template(text, finding));

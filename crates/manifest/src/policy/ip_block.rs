@@ -4,7 +4,13 @@ use ipnet::IpNet;
 use palisade_engine::model::{IpBlock, Span};
 
 use super::unknown;
-use crate::{check::cidr, context::Context, diagnostic::Severity, field::Field, objects::labels, read::ServerVersion};
+use crate::{
+    check::cidr,
+    context::Context,
+    field::Field,
+    objects::labels,
+    read::{OddNetwork, ServerVersion},
+};
 
 /// Reads `ipBlock`; `at` is where its peer was written.
 pub(super) fn read(cx: &mut Context<'_>, field: &Field<'_>, at: Option<Span>) -> Option<IpBlock> {
@@ -64,21 +70,41 @@ fn network(cx: &mut Context<'_>, field: &Field<'_>, required: bool) -> Option<Ip
         return None;
     }
     match cidr::parse(text) {
-        Ok(network) => Some(network),
+        Ok(network) => {
+            // Servers warn of what is not in the form of RFC 5952; only IPv6 can be otherwise.
+            if text.contains(':') && text != network.to_string() {
+                odd(cx, field, text, network, None);
+            }
+            Some(network)
+        }
         Err(error) => {
-            let mut finding = cx.error(field, format!("network `{text}` {}", error.wrong));
             if let (Some(network), ServerVersion::V1_35) = (error.once, cx.server) {
-                finding.severity = Severity::Warning;
-                let finding = finding.label(error.fix.unwrap_or_default());
-                cx.report(finding.help("servers from 1.36 on refuse it"));
+                odd(cx, field, text, network, Some(error.wrong));
                 return Some(network);
             }
+            let finding = cx.error(field, format!("network `{text}` {}", error.wrong));
+            // A network that older servers took for something can only mean that.
+            let safe = error.once.is_some() || text.trim() != text || error.is_mask;
+            let fix = error.write.and_then(|network| cx.write(field.node, network.to_string(), safe));
             let finding = match error.fix {
                 Some(fix) => finding.label(fix),
                 None => finding,
             };
-            cx.report(labels::template(text, finding));
+            cx.report(labels::template(text, finding.fix(fix)));
             None
         }
     }
+}
+
+/// Keeps a network that means what it is not written as, for a lint to tell.
+fn odd(cx: &mut Context<'_>, field: &Field<'_>, text: &str, network: IpNet, refused: Option<String>) {
+    let odd = OddNetwork {
+        object: cx.object.clone().unwrap_or_default(),
+        field: field.to_string(),
+        at: cx.value_span(field),
+        text: text.to_owned(),
+        network,
+        refused,
+    };
+    cx.networks.push(odd);
 }

@@ -55,9 +55,11 @@ fn types(cx: &mut Context<'_>, field: &Field<'_>) -> Option<PolicyTypes> {
             Some("Ingress") => types.ingress = true,
             Some("Egress") => types.egress = true,
             Some(other) => {
-                let label = near::nearest(other, &TYPES).map(|meant| format!("write `{meant}`"));
+                let meant = near::nearest(other, &TYPES);
+                let fix = meant.and_then(|meant| cx.write(item.node, meant, meant.eq_ignore_ascii_case(other)));
+                let label = meant.map(|meant| format!("write `{meant}`"));
                 let finding = cx.error(&item, format!("policy type `{other}` is not one of {}", TYPES.join(", ")));
-                cx.report(finding.label(label.unwrap_or_else(|| "not a policy type".to_owned())));
+                cx.report(finding.label(label.unwrap_or_else(|| "not a policy type".to_owned())).fix(fix));
             }
             None => {}
         }

@@ -95,19 +95,24 @@ fn operator(cx: &mut Context<'_>, item: &Field<'_>) -> Option<Operator> {
             Some(if text == "Exists" { Operator::Exists } else { Operator::DoesNotExist })
         }
         other => {
-            let label = match other {
+            let meant = match other {
                 "" => None,
-                "Equals" | "Equal" | "=" | "==" | "Eq" => Some("write `In`".to_owned()),
-                "NotEquals" | "NotEqual" | "!=" => Some("write `NotIn`".to_owned()),
-                "Has" => Some("write `Exists`".to_owned()),
-                _ => near::nearest(other, &OPERATORS).map(|meant| format!("write `{meant}`")),
+                "Equals" | "Equal" | "=" | "==" | "Eq" => Some("In"),
+                "NotEquals" | "NotEqual" | "!=" => Some("NotIn"),
+                "Has" => Some("Exists"),
+                _ => near::nearest(other, &OPERATORS),
             };
+            let label = meant.map(|meant| format!("write `{meant}`"));
+            let fix = field
+                .as_ref()
+                .zip(meant)
+                .and_then(|(field, meant)| cx.write(field.node, meant, meant.eq_ignore_ascii_case(other)));
             let expected = OPERATORS.join(", ");
             let finding = match &field {
                 Some(field) => cx.error(field, format!("operator `{other}` is not one of {expected}")),
                 None => cx.missing(item, "operator", format!("this expression has no `operator`: one of {expected}")),
             };
-            cx.report(finding.label(label.unwrap_or_else(|| format!("one of {expected}"))));
+            cx.report(finding.label(label.unwrap_or_else(|| format!("one of {expected}"))).fix(fix));
             None
         }
     }

@@ -5,6 +5,11 @@ use crate::{check::near, context::Context, field::Field};
 /// Reports every key of `field` that is not one of `known`; true when there is one.
 pub(super) fn report(cx: &mut Context<'_>, field: &Field<'_>, known: &[&str]) -> bool {
     let mut found = false;
+    // Two keys of one meaning, or one beside the field it means, are not for a program to choose between.
+    let meanings = |wanted: &str| {
+        let keys = field.entries().filter_map(|(key, _)| key.text());
+        keys.filter(|name| *name == wanted || meant(name, known) == Some(wanted)).count()
+    };
     for (key, value) in field.entries() {
         let Some(name) = key.text().filter(|name| !known.contains(name)) else { continue };
         found = true;
@@ -15,12 +20,25 @@ pub(super) fn report(cx: &mut Context<'_>, field: &Field<'_>, known: &[&str]) ->
         };
         let mut finding = cx.error(&value, format!("unknown field `{name}`"));
         finding = finding.at(cx.span((key.start(), key.end())), label);
+        finding.fix =
+            meant(name, known).filter(|field| meanings(field) == 1).and_then(|field| cx.write(key, field, true));
         if !known.is_empty() {
             finding = finding.help(format!("the fields here are {}", list(known)));
         }
         cx.report(finding);
     }
     found
+}
+
+/// The field that was meant beyond doubt.
+fn meant<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    match remedy(name, known) {
+        None => near::only(name, known),
+        Some(remedy) => {
+            let field = remedy.strip_prefix("did you mean `")?.strip_suffix("`?")?;
+            known.iter().find(|known| **known == field).copied()
+        }
+    }
 }
 
 /// What people mean who write a field that is not there.

@@ -2,11 +2,12 @@
 
 use palisade_engine::model::{FileId, ObjectKind, Span};
 
-use super::{Reader, list::List, mistakes};
+use super::{Reader, Wish, list::List, mistakes};
 use crate::{
     context::Context,
     diagnostic::{Diagnostic, code},
     field::Field,
+    fix::{Fix, Safety},
     objects::{
         kind::{self, Class},
         metadata, namespace_and_node, pod, service, slice, workload,
@@ -15,6 +16,9 @@ use crate::{
     texts::Lines,
     yaml::{Head, Node, NodeId, Part, Plan, Stream, View, YamlError},
 };
+
+/// The annotation by which an object opts out of findings: `NP103: reason`, several separated by `;`.
+const IGNORE: &str = "palisade.dev/ignore";
 
 /// The kind of a list's items and their `apiVersion`, where the list says it.
 pub(super) type Defaults<'a> = Option<(&'a str, &'a str)>;
@@ -124,12 +128,16 @@ impl Reader<'_> {
                 let finding = Diagnostic::error(code::API, format!("there is no {kind} in apiVersion `{version}`"));
                 let mut finding = at_key(file, node, "apiVersion", finding, &format!("write `{right}`"));
                 finding.object = Some(title);
+                // Policies have had one form since their first version; other kinds have fields that changed.
+                let is_policy = kind == kind::name(ObjectKind::NetworkPolicy);
+                finding.fix = rewritten(file, node, "apiVersion", right).filter(|_| is_policy);
                 self.keep(finding);
             }
             Class::Misspelt(right) => {
                 let finding = Diagnostic::error(code::API, format!("there is no kind `{kind}` in `{version}`"));
                 let mut finding = at_key(file, node, "kind", finding, &format!("did you mean `{right}`?"));
                 finding.object = Some(title);
+                finding.fix = rewritten(file, node, "kind", right).filter(|_| kind.eq_ignore_ascii_case(right));
                 self.keep(finding);
             }
         }
@@ -191,6 +199,11 @@ impl Reader<'_> {
 
     /// An object of a kind that is read. It joins the inventory only if all of it was understood.
     fn read(&mut self, file: FileId, node: Node<'_>, kind: ObjectKind, title: String, is_whole: bool) {
+        let annotations = node.get("metadata").and_then(|metadata| metadata.get("annotations"));
+        if let Some(text) = annotations.and_then(|all| all.get(IGNORE)).and_then(Node::text) {
+            let at = Span { file, start: node.start(), end: node.end() };
+            self.reading.wishes.push(Wish { object: title.clone(), at, text: text.to_owned() });
+        }
         let mut cx = Context {
             file,
             default_namespace: &self.options.default_namespace,
@@ -198,6 +211,7 @@ impl Reader<'_> {
             names: &mut self.names,
             generated: &mut self.generated,
             diagnostics: &mut self.reading.diagnostics,
+            networks: &mut self.reading.networks,
             object: Some(title),
             bool_letters: &mut self.bool_letters,
             failed: !is_whole,
@@ -230,6 +244,12 @@ fn at_key(file: FileId, node: Node<'_>, name: &str, finding: Diagnostic, label: 
     let mut finding = finding.at(Span { file, start: value.start(), end: value.end() }, label);
     finding.field = Some(name.to_owned());
     finding
+}
+
+/// Other words for the value of one of the object's own fields.
+fn rewritten(file: FileId, node: Node<'_>, name: &str, text: &str) -> Option<Fix> {
+    let value = node.get(name)?;
+    Some(Fix::write(Safety::Safe, Span { file, start: value.start(), end: value.end() }, text))
 }
 
 fn looks_like_policy(node: Node<'_>) -> bool {

@@ -28,9 +28,12 @@ pub(super) struct List {
     unclear: bool,
 }
 
-struct Before {
+/// How much had been read at one moment.
+pub(super) struct Before {
     inventory: [usize; 7],
     diagnostics: usize,
+    wishes: usize,
+    networks: usize,
     objects: usize,
     generated: u32,
     bool_letters: Option<(Diagnostic, usize)>,
@@ -163,7 +166,7 @@ impl Reader<'_> {
         }
     }
 
-    fn before(&self) -> Before {
+    pub(super) fn before(&self) -> Before {
         let Inventory { namespaces, nodes, pods, workloads, services, endpoint_slices, policies, .. } =
             &self.reading.inventory;
         Before {
@@ -177,6 +180,8 @@ impl Reader<'_> {
                 policies.len(),
             ],
             diagnostics: self.reading.diagnostics.len(),
+            wishes: self.reading.wishes.len(),
+            networks: self.reading.networks.len(),
             objects: self.objects,
             generated: self.generated,
             bool_letters: self.bool_letters.clone(),
@@ -184,7 +189,7 @@ impl Reader<'_> {
         }
     }
 
-    fn restore(&mut self, before: Before) {
+    pub(super) fn restore(&mut self, before: Before) {
         let Inventory { namespaces, nodes, pods, workloads, services, endpoint_slices, policies, .. } =
             &mut self.reading.inventory;
         let [a, b, c, d, e, f, g] = before.inventory;
@@ -196,6 +201,8 @@ impl Reader<'_> {
         endpoint_slices.truncate(f);
         policies.truncate(g);
         self.reading.diagnostics.truncate(before.diagnostics);
+        self.reading.wishes.truncate(before.wishes);
+        self.reading.networks.truncate(before.networks);
         self.objects = before.objects;
         self.generated = before.generated;
         self.bool_letters = before.bool_letters;

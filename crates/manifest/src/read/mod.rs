@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use palisade_engine::model::{Inventory, Name};
+use palisade_engine::model::{Inventory, Name, Span};
 
 use crate::{
     diagnostic::{Diagnostic, code},
@@ -10,13 +10,19 @@ use crate::{
     texts::Texts,
 };
 
+mod collector;
 mod document;
+mod exclude;
 mod input;
 mod list;
 mod mistakes;
+mod onto;
 mod paths;
 
+pub use collector::{Collector, Keep, Mark};
+pub use exclude::Pattern;
 pub(crate) use mistakes::TEMPLATE_HELP;
+pub use onto::read_onto;
 
 /// More findings than this are not kept: nobody reads them, and a hostile file could make millions.
 const MAX_FINDINGS: usize = 10_000;
@@ -74,8 +80,40 @@ pub struct Reading {
     /// All findings, in the order of the inputs. While one is an error, objects may be missing from
     /// the inventory, and an answer that ignores this could be wrong.
     pub diagnostics: Vec<Diagnostic>,
+    /// Which findings objects do not want to hear of, in the order of the inputs.
+    pub wishes: Vec<Wish>,
+    /// Networks that mean something else than they seem to, or are not written as servers print them.
+    pub networks: Vec<OddNetwork>,
     /// The texts that cannot be read again: standard input and pipes.
     pub texts: Texts,
+}
+
+/// The annotation `palisade.dev/ignore` of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The object, as findings call it: `Service prod/web`.
+    pub object: String,
+    /// All of it.
+    pub at: Span,
+    /// What it says: `NP302: the port is the same on both`.
+    pub text: String,
+}
+
+/// A network that is taken as it is meant, and should be written otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OddNetwork {
+    /// The policy, as findings call it.
+    pub object: String,
+    /// The field: `spec.ingress[0].from[0].ipBlock.cidr`.
+    pub field: String,
+    /// Its value.
+    pub at: Span,
+    /// What is written.
+    pub text: String,
+    /// What it is taken for.
+    pub network: ipnet::IpNet,
+    /// Why newer servers refuse it ("has leading zeros"); `None` when all of them take it.
+    pub refused: Option<String>,
 }
 
 impl Reading {
@@ -99,6 +137,26 @@ pub fn read_paths<P: AsRef<Path>>(paths: &[P], options: &ReadOptions) -> Reading
     reader.finish()
 }
 
+/// What stands in for files, and which files are left out.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// Texts to read in the place of those that files and standard input have, by the names that
+    /// [`Sources`](palisade_engine::model::Sources) give them.
+    pub texts: BTreeMap<String, String>,
+    /// Files of folders that are not read.
+    pub exclude: Vec<Pattern>,
+}
+
+/// Reads as [`read_paths`] does, but for what `inputs` say.
+pub fn read_inputs<P: AsRef<Path>>(paths: &[P], options: &ReadOptions, inputs: &Inputs) -> Reading {
+    let mut reader = Reader::new(options);
+    reader.inputs = Some(inputs);
+    for path in paths {
+        reader.path(path.as_ref());
+    }
+    reader.finish()
+}
+
 /// Reads one text that is no file; `name` is what findings call it.
 pub fn read_text(name: &str, text: &str, options: &ReadOptions) -> Reading {
     let mut reader = Reader::new(options);
@@ -116,6 +174,7 @@ pub fn read_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Reading {
 /// Reads one input after the other.
 struct Reader<'o> {
     options: &'o ReadOptions,
+    inputs: Option<&'o Inputs>,
     reading: Reading,
     names: Interner,
     /// Objects met, passed-over ones included.
@@ -131,6 +190,7 @@ impl<'o> Reader<'o> {
     fn new(options: &'o ReadOptions) -> Self {
         Self {
             options,
+            inputs: None,
             reading: Reading::default(),
             names: Interner::default(),
             objects: 0,
@@ -170,7 +230,8 @@ impl<'o> Reader<'o> {
 fn presentable(finding: &mut Diagnostic) {
     let labels = finding.primary.iter_mut().chain(&mut finding.secondary).map(|annotation| &mut annotation.label);
     let texts = [&mut finding.message].into_iter().chain(&mut finding.object).chain(&mut finding.field);
-    for text in texts.chain(&mut finding.help).chain(labels) {
+    let fix = finding.fix.iter_mut().map(|fix| &mut fix.description);
+    for text in texts.chain(&mut finding.help).chain(labels).chain(fix) {
         let long = text.len() > LONGEST_TEXT && text.chars().count() > LONGEST_TEXT;
         if long || text.chars().any(|c| c.is_control() || c == crate::render::PATH) {
             let mut cut: String = text.chars().take(LONGEST_TEXT).flat_map(printable).collect();

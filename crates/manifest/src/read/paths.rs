@@ -11,6 +11,9 @@ use crate::diagnostic::{Diagnostic, code};
 /// What a manifest's name ends with.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// What findings call standard input.
+pub(super) const STDIN: &str = "<stdin>";
+
 /// Folders inside each other that are followed.
 const MAX_FOLDERS: usize = 64;
 
@@ -33,6 +36,9 @@ impl Reader<'_> {
         if found.files.is_empty() && found.whole {
             let message = format!("no file that ends in .yaml, .yml or .json in {}", path.display());
             let mut finding = Diagnostic::error(code::INPUT, message);
+            if found.excluded {
+                finding = finding.help("something in it is left out by `exclude` of the configuration");
+            }
             if found.folders && !self.options.recursive {
                 finding = finding.help("there are folders in it: -R reads those too");
             }
@@ -69,6 +75,10 @@ impl Reader<'_> {
             let is_manifest = name.extension().and_then(|end| end.to_str()).is_some_and(|end| ENDINGS.contains(&end));
             // A link to a folder is not followed: it may lead back up.
             let is_folder = fs::symlink_metadata(&name).is_ok_and(|metadata| metadata.is_dir());
+            if self.is_excluded(&name) {
+                found.excluded = true;
+                continue;
+            }
             if is_folder {
                 folders.push(name);
             } else if is_manifest && !name.is_dir() {
@@ -90,17 +100,32 @@ impl Reader<'_> {
         {
             return;
         }
+        let name = path.display().to_string();
+        if let Some(text) = self.text_instead(&name) {
+            return self.bytes(&name, text.into_bytes(), true);
+        }
         match super::input::read_file(path) {
-            Ok((bytes, again)) => self.bytes(&path.display().to_string(), bytes, !again),
+            Ok((bytes, again)) => self.bytes(&name, bytes, !again),
             Err(error) => self.unreadable(path, &error),
         }
     }
 
     fn stdin(&mut self) {
-        match super::input::read_limited(io::stdin().lock()) {
-            Ok(bytes) => self.bytes("<stdin>", bytes, true),
-            Err(error) => self.unreadable(Path::new("<stdin>"), &error),
+        if let Some(text) = self.text_instead(STDIN) {
+            return self.bytes(STDIN, text.into_bytes(), true);
         }
+        match super::input::read_limited(io::stdin().lock()) {
+            Ok(bytes) => self.bytes(STDIN, bytes, true),
+            Err(error) => self.unreadable(Path::new(STDIN), &error),
+        }
+    }
+
+    fn text_instead(&self, name: &str) -> Option<String> {
+        self.inputs.and_then(|inputs| inputs.texts.get(name)).cloned()
+    }
+
+    fn is_excluded(&self, path: &Path) -> bool {
+        self.inputs.is_some_and(|inputs| inputs.exclude.iter().any(|pattern| pattern.matches(path)))
     }
 
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
@@ -119,12 +144,14 @@ struct Found {
     files: Vec<PathBuf>,
     /// Whether it has folders in it.
     folders: bool,
+    /// Whether something in it is left out.
+    excluded: bool,
     /// Whether all of it could be listed.
     whole: bool,
 }
 
 impl Default for Found {
     fn default() -> Self {
-        Self { files: Vec::new(), folders: false, whole: true }
+        Self { files: Vec::new(), folders: false, excluded: false, whole: true }
     }
 }

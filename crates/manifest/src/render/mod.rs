@@ -60,11 +60,11 @@ impl Renderer {
             Severity::Note => Level::NOTE,
         };
         let title = wrap::text(&finding.message, self.width.saturating_sub(title_indent));
-        let mut help = finding.help.clone();
         let place = finding.primary.as_ref().map(|primary| self.place(finding, sources, primary.span));
 
-        for label_inside in [true, false] {
-            let windows = self.windows(finding, sources, texts, label_inside);
+        let mut drawn = String::new();
+        for labels in [Labels::All, Labels::OfOthers, Labels::None] {
+            let windows = self.windows(finding, sources, texts, labels);
             let mut group = level
                 .clone()
                 .primary_title(title.clone())
@@ -73,48 +73,54 @@ impl Renderer {
             if windows.is_empty() && place.is_some() {
                 group = group.element(annotate_snippets::Origin::path(PATH.to_string()));
             }
-            group = group
-                .elements(help.iter().map(|line| Level::HELP.message(wrap::text(line, self.width.saturating_sub(13)))));
-            let drawn = self.draw(group, place.as_deref());
-            let fits = drawn.lines().all(|line| wrap::columns(line) <= self.width);
-            if fits || !label_inside {
-                return drawn;
-            }
-            // Too wide with words beside the carets: say them below.
-            if let Some(label) =
-                finding.primary.as_ref().map(|primary| &primary.label).filter(|label| !label.is_empty())
-            {
-                help.insert(0, label.clone());
+            // Too wide with words beside the carets: they are said below.
+            let own = finding.primary.iter().map(|primary| &primary.label);
+            let own = own.filter(|label| labels != Labels::All && !label.is_empty());
+            let others = elsewhere(finding, sources, labels);
+            let wrapped = |line: &String| wrap::text(line, self.width.saturating_sub(13));
+            let help = own.chain(&finding.help).map(|line| Level::HELP.message(wrapped(line)));
+            let others = others.iter().map(|line| Level::NOTE.message(wrapped(line)));
+            drawn = self.draw(group.elements(others).elements(help), place.as_deref());
+            if drawn.lines().all(|line| wrap::columns(line) <= self.width) {
+                break;
             }
         }
-        String::new()
+        drawn
     }
 
     /// A line of a policy with carets under it, and lines above it for context. `None` when the text
     /// cannot be had, or no longer has that line.
     pub fn excerpt(&self, excerpt: &Excerpt<'_>, texts: &dyn SourceText) -> Option<String> {
-        let mut window = Window::new(None, self.width);
         let text = texts.text(excerpt.span.file)?;
-        window.add(&text, excerpt.span, excerpt.label, true)?;
-        if let Some(from) = excerpt.from.filter(|from| from.file == excerpt.span.file) {
-            window.add_context(&text, from, excerpt.span);
-        }
-        let group = Group::with_level(Level::NOTE).element(self.snippet(&window));
-        let notes = excerpt
-            .notes
-            .iter()
-            .map(|note| Level::NOTE.no_name().message(wrap::text(note, self.width.saturating_sub(8))));
-        Some(self.draw(group.elements(notes), None))
+        let draw = |label: &str, first: Option<&str>| {
+            let mut window = Window::new(None, self.width);
+            window.add(&text, excerpt.span, label, true)?;
+            if let Some(from) = excerpt.from.filter(|from| from.file == excerpt.span.file) {
+                window.add_context(&text, from, excerpt.span);
+            }
+            let group = Group::with_level(Level::NOTE).element(self.snippet(&window));
+            let notes = first.into_iter().chain(excerpt.notes.iter().map(String::as_str));
+            let notes = notes.map(|note| Level::NOTE.no_name().message(wrap::text(note, self.width.saturating_sub(8))));
+            Some(self.draw(group.elements(notes), None))
+        };
+        let drawn = draw(excerpt.label, None)?;
+        let fits = drawn.lines().all(|line| wrap::columns(line) <= self.width);
+        if fits || excerpt.label.is_empty() { Some(drawn) } else { draw("", Some(excerpt.label)) }
     }
 
     /// The excerpts of a finding: one for each file that it speaks of.
-    fn windows(&self, finding: &Diagnostic, sources: &Sources, texts: &dyn SourceText, labels: bool) -> Vec<Window> {
+    fn windows(&self, finding: &Diagnostic, sources: &Sources, texts: &dyn SourceText, labels: Labels) -> Vec<Window> {
         let Some(primary) = &finding.primary else { return Vec::new() };
         let mut windows: Vec<(Span, Window)> = Vec::new();
         let all = std::iter::once((primary, true)).chain(finding.secondary.iter().map(|also| (also, false)));
         for (annotation, is_primary) in all {
             let Some(text) = texts.text(annotation.span.file) else { continue };
-            let label = if labels || !is_primary { annotation.label.as_str() } else { "" };
+            let shown = match labels {
+                Labels::All => true,
+                Labels::OfOthers => !is_primary,
+                Labels::None => false,
+            };
+            let label = if shown { annotation.label.as_str() } else { "" };
             let near = |span: Span| {
                 span.file == annotation.span.file && span.start.line.abs_diff(annotation.span.start.line) < FAR
             };
@@ -181,6 +187,20 @@ impl Renderer {
             None => drawn,
         }
     }
+}
+
+/// Which places have their words beside the carets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Labels {
+    All,
+    OfOthers,
+    None,
+}
+
+/// The words of other places that are not beside the carets there.
+fn elsewhere(finding: &Diagnostic, sources: &Sources, labels: Labels) -> Vec<String> {
+    let others = finding.secondary.iter().filter(|other| labels == Labels::None && !other.label.is_empty());
+    others.map(|other| format!("{}:{}: {}", sources.name(other.span.file), other.span.start, other.label)).collect()
 }
 
 /// Replaces the path that stands for the place, and the line and column that follow it.

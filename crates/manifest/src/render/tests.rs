@@ -182,6 +182,34 @@ fn annotation(peer: &palisade_engine::model::Peer) -> crate::diagnostic::Annotat
     crate::diagnostic::Annotation { span: pods.requirements[0].at.unwrap(), label: String::new() }
 }
 
+/// Words that do not fit beside the carets stand below, and no line is wider than the terminal.
+#[test]
+fn long_words_stand_below() {
+    let text = policy(
+        "  podSelector: {}\n  ingress:\n  - from:\n    - podSelector:\n        matchLabels:\n          app: backend\n",
+    );
+    let reading = read(&text);
+    let rule = &reading.inventory.policies[0].ingress[0];
+    let span = annotation(&rule.peers[0]).span;
+    let label = "prod/frontend-with-a-long-name has app=frontend, tier=web, version=v1.2.3 and more of these";
+    let notes = ["a note".to_owned()];
+    let excerpt = Excerpt { span, label, from: rule.at, notes: &notes };
+    let finding = crate::Diagnostic::error("API", "too many words").at(span, label).also(rule.at.unwrap(), label);
+    let mut drawn = Vec::new();
+    for width in [60, 80, 120, 160] {
+        let renderer = Renderer::new(width, false, false);
+        let shown = renderer.excerpt(&excerpt, &one(&text)).unwrap();
+        let told = renderer.diagnostic(&finding, &reading.inventory.sources, &one(&text));
+        for line in shown.lines().chain(told.lines()) {
+            assert!(wrap::columns(line) <= width, "{width} columns: {line}");
+        }
+        assert_eq!(shown.split_whitespace().filter(|word| *word == "app=frontend,").count(), 1, "{shown}");
+        assert_eq!(told.split_whitespace().filter(|word| *word == "app=frontend,").count(), 2, "{told}");
+        drawn.extend((width == 80).then(|| format!("{shown}\n\n{told}")));
+    }
+    insta::assert_snapshot!(drawn.concat());
+}
+
 #[test]
 fn far_below_the_rule_the_middle_is_left_out() {
     let peers: String = (0..30).map(|i| format!("    - podSelector: {{matchLabels: {{app: a{i}}}}}\n")).collect();

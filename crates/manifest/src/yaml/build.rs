@@ -83,6 +83,11 @@ impl<'t> Builder<'t> {
         }
     }
 
+    /// Whether the document has anchors so far.
+    pub(super) fn has_anchors(&self) -> bool {
+        self.anchored
+    }
+
     pub(super) fn depth(&self) -> usize {
         self.open.len()
     }

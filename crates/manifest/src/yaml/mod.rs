@@ -22,6 +22,7 @@ mod tree;
 
 pub use mistake::{Mistake, YamlError};
 pub use scalar::Value;
+pub(crate) use scalar::plain;
 pub use stream::{Head, Part, Plan, Stream};
 pub use tree::{Entries, Items, Node, NodeId, Scalar, Style, Tag, Tree, View};
 
@@ -30,6 +31,16 @@ pub const MAX_DEPTH: usize = 128;
 
 /// Values in one object. etcd takes 1.5 MB, which is less than a million.
 pub const MAX_NODES: usize = 4_000_000;
+
+/// How many mistakes a text has before it is any object.
+pub(crate) fn mistakes(text: &str) -> usize {
+    let mut stream = Stream::new(text, Plan::WHOLE);
+    let mut count = 0;
+    while let Some(part) = stream.next_part() {
+        count += stream.take_problems().len() + usize::from(matches!(part, Part::Broken(_)));
+    }
+    count
+}
 
 #[cfg(test)]
 mod tests;

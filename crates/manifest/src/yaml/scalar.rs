@@ -71,7 +71,7 @@ pub(super) fn is_bool_letter(scalar: &Scalar<'_>) -> bool {
 }
 
 /// The value of a text without quotes and tag.
-pub(super) fn plain(text: &str) -> Value<'_> {
+pub(crate) fn plain(text: &str) -> Value<'_> {
     match text.as_bytes().first() {
         None => Value::Null,
         Some(b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~') => word(text),

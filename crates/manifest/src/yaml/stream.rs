@@ -140,6 +140,11 @@ impl<'t> Stream<'t> {
         Head { api_version: text(self.api_version), kind: text(self.kind) }
     }
 
+    /// Whether the current document has anchors so far: what stands at one may be used elsewhere in it.
+    pub fn has_anchors(&self) -> bool {
+        self.builder.has_anchors()
+    }
+
     /// The mistakes found since the last call that did not keep anything from being read.
     pub fn take_problems(&mut self) -> Vec<YamlError> {
         std::mem::take(&mut self.builder.problems)

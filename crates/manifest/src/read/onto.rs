@@ -1,0 +1,73 @@
+//! Files applied to a cluster that was read before: what they name takes the place of what it had.
+
+use std::{collections::HashSet, hash::Hash, path::Path};
+
+use super::{ReadOptions, Reader, Reading};
+
+/// Reads `paths` as [`super::read_paths`] does and applies them to `base`, as `kubectl apply` would: an
+/// object of the same kind, namespace and name is replaced, any other is added, and none is removed.
+/// The findings are those of the files alone.
+pub fn read_onto<P: AsRef<Path>>(base: Reading, paths: &[P], options: &ReadOptions) -> Reading {
+    let mut reader = Reader::new(options);
+    let before = &base.inventory;
+    let counts = [
+        before.namespaces.len(),
+        before.nodes.len(),
+        before.pods.len(),
+        before.workloads.len(),
+        before.services.len(),
+        before.endpoint_slices.len(),
+        before.policies.len(),
+    ];
+    reader.reading = Reading { diagnostics: Vec::new(), ..base };
+    for path in paths {
+        reader.path(path.as_ref());
+    }
+    let mut reading = reader.finish();
+    let after = &mut reading.inventory;
+    let [namespaces, nodes, pods, workloads, services, slices, policies] = counts;
+    replace(&mut after.namespaces, namespaces, |object| object.name.clone());
+    replace(&mut after.nodes, nodes, |object| object.name.clone());
+    replace(&mut after.pods, pods, |object| object.id.clone());
+    replace(&mut after.workloads, workloads, |object| (object.kind, object.id.clone()));
+    replace(&mut after.services, services, |object| object.id.clone());
+    replace(&mut after.endpoint_slices, slices, |object| object.id.clone());
+    replace(&mut after.policies, policies, |object| object.id.clone());
+    reading
+}
+
+/// Takes out those of the first `count` that one of the others has the name of.
+fn replace<T, K: Eq + Hash>(objects: &mut Vec<T>, count: usize, name: impl Fn(&T) -> K) {
+    let newer: HashSet<K> = objects.iter().skip(count).map(&name).collect();
+    let mut index = 0;
+    objects.retain(|object| {
+        index += 1;
+        index > count || !newer.contains(&name(object))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read_text;
+
+    #[test]
+    fn what_is_named_is_replaced_and_the_rest_stays() {
+        let options = ReadOptions::default();
+        let pod = |name: &str, app: &str| {
+            format!("{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{app: {app}}}}}}}\n---\n")
+        };
+        let base = read_text("cluster", &(pod("a", "old") + &pod("b", "old")), &options);
+        let folder = std::env::temp_dir().join(format!("palisade-onto-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("new.yaml"), pod("b", "new") + &pod("c", "new")).unwrap();
+        let reading = read_onto(base, &[&folder], &options);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let pods = reading.inventory.pods.iter().map(|pod| {
+            let source = reading.inventory.sources.name(pod.at.unwrap().file).rsplit('/').next().unwrap().to_owned();
+            (pod.id.name.to_string(), pod.labels.get("app").unwrap().to_string(), source)
+        });
+        let wanted = [("a", "old", "cluster"), ("b", "new", "new.yaml"), ("c", "new", "new.yaml")];
+        assert_eq!(pods.collect::<Vec<_>>(), wanted.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
+    }
+}

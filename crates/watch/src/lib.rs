@@ -1,0 +1,65 @@
+//! A live cluster, read through the Kubernetes API.
+//!
+//! ```text
+//! Access ──► Cluster ──► list, page by page ──► object ──► manifest's reader ──► Reading
+//! kubeconfig  context     limit, continue,       YAML       the same as of        the same as
+//! or pod                  410, 403               of each    files                 of files
+//! ```
+//!
+//! Nothing here reads a rule: every object goes through the reader of files as its own text, so that a
+//! live cluster and its dump mean the same, and a finding points at a line of an object. What an older
+//! server stored and a newer one would refuse is read with its canonical meaning.
+
+mod access;
+mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
+mod list;
+mod object;
+mod proxy;
+mod resources;
+
+use palisade_engine::model::Name;
+use palisade_manifest::{ReadOptions, Reading, ServerVersion, read::Collector};
+
+pub use access::{Access, Cluster};
+pub use error::{Missing, ReadError};
+pub use resources::Resource;
+
+/// How far the reading of a cluster is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The resource that is being listed.
+    pub resource: String,
+    /// How many objects of it were read.
+    pub objects: usize,
+}
+
+impl Cluster {
+    /// What the names of this cluster's objects begin with, in [`palisade_engine::model::Sources`].
+    pub fn prefix(&self) -> String {
+        format!("{}: ", self.title)
+    }
+
+    /// Lists everything that an answer needs, in all namespaces, and waits for it.
+    ///
+    /// # Errors
+    /// When a part cannot be read: all missing permissions together, or else the first failure. What the
+    /// reader of an object finds is in [`Reading::diagnostics`], as for files.
+    pub fn read(&self, progress: &mut dyn FnMut(&Progress)) -> Result<Reading, ReadError> {
+        let options = ReadOptions {
+            default_namespace: Name::from(self.namespace.as_str()),
+            // An object may be older than the server: what it once took, it still enforces.
+            server: ServerVersion::V1_35,
+            recursive: false,
+        };
+        let mut collector = Collector::new(&options);
+        runtime()?.block_on(list::all(self, &mut collector, progress))?;
+        Ok(collector.finish())
+    }
+}
+
+/// Everything happens on the thread of the caller, who knows nothing of async.
+fn runtime() -> Result<tokio::runtime::Runtime, ReadError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ReadError::Runtime)
+}

@@ -1,0 +1,160 @@
+//! The fake API server beside recorded answers of a real one (`../shared/api-traces`, where it is there).
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use palisade_watch::{
+    Access,
+    fake::{FakeServer, Fault},
+};
+use serde_json::Value;
+use support::{Folder, root};
+
+/// One request on a connection of its own: the status, the content type, the body.
+fn get(server: &FakeServer, target: &str) -> (u16, String, String) {
+    let mut connection = TcpStream::connect(server.url().strip_prefix("http://").unwrap()).unwrap();
+    write!(connection, "GET {target} HTTP/1.1\r\nHost: fake\r\n\r\n").unwrap();
+    connection.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    connection.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), header("Content-Type: "), body.to_owned())
+}
+
+fn json(server: &FakeServer, target: &str) -> Value {
+    serde_json::from_str(&get(server, target).2).unwrap()
+}
+
+/// A recorded answer; `None` where the recordings are not there.
+fn recorded(name: &str) -> Option<String> {
+    let file = root().join("../shared/api-traces").join(name);
+    let text = std::fs::read_to_string(&file).ok();
+    if text.is_none() {
+        println!("skipped: {} is not there", file.display());
+    }
+    text
+}
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// A server with the objects of recorded lists.
+fn with_recorded(lists: &[&str]) -> Option<FakeServer> {
+    let server = FakeServer::start().unwrap();
+    for name in lists {
+        let list: Value = serde_json::from_str(&recorded(name)?).unwrap();
+        let kind = list["kind"].as_str().unwrap().strip_suffix("List").unwrap();
+        for mut object in list["items"].as_array().unwrap().clone() {
+            object["kind"] = kind.into();
+            object["apiVersion"] = list["apiVersion"].clone();
+            server.put(object);
+        }
+    }
+    Some(server)
+}
+
+#[test]
+fn pages_are_shaped_as_recorded() {
+    let pages = ["list-pods-page-1.body", "list-pods-page-2.body"];
+    let Some(server) = with_recorded(&pages) else { return };
+    let mut target = "/api/v1/pods?limit=2".to_owned();
+    for name in pages {
+        let real: Value = serde_json::from_str(&recorded(name).unwrap()).unwrap();
+        let page = json(&server, &target);
+        assert_eq!(keys(&page), keys(&real), "{name}");
+        assert_eq!(keys(&page["metadata"]), keys(&real["metadata"]), "{name}");
+        assert_eq!(page["metadata"]["remainingItemCount"], real["metadata"]["remainingItemCount"], "{name}");
+        let (ours, theirs) = (page["items"].as_array().unwrap(), real["items"].as_array().unwrap());
+        assert_eq!(ours.len(), theirs.len(), "{name}");
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            assert_eq!(ours["metadata"]["name"], theirs["metadata"]["name"], "the order of {name}");
+            assert_eq!(keys(ours), keys(theirs), "{name}");
+            assert_eq!((&ours["spec"], &ours["status"]), (&theirs["spec"], &theirs["status"]), "{name}");
+        }
+        if let Some(token) = page["metadata"]["continue"].as_str() {
+            let token: String = token.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            target = format!("/api/v1/pods?limit=2&continue={token}");
+        }
+    }
+}
+
+#[test]
+fn lists_and_refusals_are_shaped_as_recorded() {
+    let server = FakeServer::start().unwrap();
+    for (target, name) in [
+        ("/apis/networking.k8s.io/v1/networkpolicies", "list-networkpolicies-empty"),
+        ("/api/v1/namespaces", "list-namespaces"),
+        ("/api/v1/pods?limit=2&continue=bm90LWEtdG9rZW4", "list-continue-bad"),
+        ("/apis/example.palisade.dev/v1/things", "list-missing-crd"),
+    ] {
+        let (Some(headers), Some(body)) = (recorded(&format!("{name}.headers")), recorded(&format!("{name}.body")))
+        else {
+            return;
+        };
+        let (code, content_type, ours) = get(&server, target);
+        assert!(headers.starts_with(&format!("HTTP/1.1 {code} ")), "{name}: {headers}");
+        let expected = format!("Content-Type: {content_type}");
+        assert!(headers.lines().any(|line| line.trim_end() == expected), "{name}: {headers}");
+        match serde_json::from_str::<Value>(&body) {
+            Ok(real) => {
+                let ours: Value = serde_json::from_str(&ours).unwrap();
+                assert_eq!(keys(&ours), keys(&real), "{name}");
+                assert_eq!((&ours["kind"], &ours["reason"]), (&real["kind"], &real["reason"]), "{name}");
+                assert_eq!(keys(&ours["metadata"]), keys(&real["metadata"]), "{name}");
+            }
+            Err(_) => assert_eq!(ours.trim(), body.trim(), "{name}"),
+        }
+    }
+}
+
+#[test]
+fn recorded_objects_are_read() {
+    let lists = ["list-namespaces.body", "list-pods-page-1.body", "list-pods-page-2.body", "list-networkpolicies.body"];
+    let Some(server) = with_recorded(&lists) else { return };
+    let folder = Folder::with("config", &server.kubeconfig("default"));
+    let access = Access { kubeconfig: Some(folder.file("config")), context: None };
+    let reading = access.find().unwrap().read(&mut |_| {}).unwrap();
+    assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
+    let pods: Vec<String> = reading
+        .inventory
+        .pods
+        .iter()
+        .map(|pod| format!("{} {} {}", pod.id, pod.addresses.v4.unwrap(), pod.ports.len()))
+        .collect();
+    assert_eq!(pods, ["trace-a/p1 10.244.1.11 1", "trace-a/p2 10.244.1.12 1", "trace-b/p3 10.244.1.13 1"]);
+    assert_eq!(reading.inventory.policies[0].id.to_string(), "trace-a/np");
+}
+
+#[test]
+fn a_list_is_of_one_moment() {
+    let server = FakeServer::start().unwrap();
+    for name in ["a", "b", "c"] {
+        server.apply(&format!("{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: x}}}}"));
+    }
+    let first = json(&server, "/api/v1/namespaces/x/pods?limit=1");
+    server.delete("pods", "x/b");
+    let token = first["metadata"]["continue"].as_str().unwrap().replace('=', "%3D").replace('&', "%26");
+    let target = format!("/api/v1/namespaces/x/pods?limit=5&continue={}", token.replace('+', "%2B"));
+    let rest = json(&server, &target);
+    let names: Vec<&str> =
+        rest["items"].as_array().unwrap().iter().map(|pod| pod["metadata"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["b", "c"]);
+    assert_eq!(rest["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    server.fail(Fault::expired("pods").times(1));
+    assert_eq!(get(&server, &target).0, 410);
+    assert_eq!(get(&server, &target).0, 410, "no token is good any more");
+    assert_eq!(json(&server, "/api/v1/namespaces/y/pods")["items"].as_array().unwrap().len(), 0);
+}
