@@ -126,6 +126,25 @@ pub(crate) fn cluster(input: &Input) -> Result<Read> {
     Ok(Read { cluster, excerpts: Excerpts { texts, common }, namespace })
 }
 
+/// The same where the question is who may connect with whom: policies alone connect nobody, and "nothing
+/// is allowed" would be a wrong answer.
+///
+/// # Errors
+/// As [`cluster`], and when there is no pod.
+pub(crate) fn cluster_with_pods(input: &Input) -> Result<Read> {
+    let read = cluster(input)?;
+    has_pods(&read, &typed(input))?;
+    Ok(read)
+}
+
+fn has_pods(read: &Read, input: &str) -> Result<()> {
+    if read.cluster.pods().any(|(_, pod)| pod.is_live()) {
+        return Ok(());
+    }
+    let of = if input.is_empty() { "the cluster".to_owned() } else { format!("`{input}`") };
+    bail!("{of} has no pods and no workloads, so there is nobody to ask about: give their manifests too")
+}
+
 /// The live cluster, and what it would be with the files applied.
 ///
 /// # Errors

@@ -230,22 +230,23 @@ fn every_cell_is_what_the_command_says() {
     }
 }
 
-/// The addresses of `10.0.0.0/8 without 10.1.0.0/16, 192.168.0.0/16`; none for what is no such text.
+/// The addresses of `10.0.0.0/8 (without 10.1.0.0/16, 10.2.0.0/16), 192.168.0.0/16`; none for what is no such text.
 fn block(text: &str) -> PrefixSet {
-    let (mut set, mut without): (PrefixSet, Option<IpNet>) = (PrefixSet::empty(), None);
-    for part in text.split([',', ';']).map(str::trim) {
-        let (prefix, except) = part.split_once(" without ").map_or((part, None), |(a, b)| (a, Some(b)));
-        let Ok(prefix) = prefix.parse::<IpNet>() else { return PrefixSet::empty() };
-        let except = except.map(|except| except.parse::<IpNet>().unwrap());
-        let one = |net: IpNet| -> PrefixSet { std::iter::once(net).collect() };
-        // What is within the last that was cut is cut from it, too.
-        if without.is_some_and(|whole| whole.contains(&prefix)) {
-            set = set.difference(&one(prefix));
-        } else {
-            without = except.map(|_| prefix);
-            set = set.union(&one(prefix));
-        }
-        set = except.map_or(set.clone(), |except| set.difference(&one(except)));
+    let nets =
+        |list: &str| list.split([',', ';']).map(|net| net.trim().parse::<IpNet>()).collect::<Result<Vec<_>, _>>();
+    let mut set = PrefixSet::empty();
+    for part in text.split_inclusive(')') {
+        let (inside, without) = part.trim_start_matches([',', ';', ' ']).split_once(" (without ").unwrap_or((part, ""));
+        let without = without.trim_end_matches(')');
+        let inside = inside.trim_matches([',', ';', ' ']);
+        let (Ok(mut inside), Ok(without)) =
+            (nets(inside), if without.is_empty() { Ok(Vec::new()) } else { nets(without) })
+        else {
+            return PrefixSet::empty();
+        };
+        // What is left out is left out of the last.
+        let last = inside.pop().unwrap();
+        set = set.union(&inside.into_iter().collect()).union(&PrefixSet::block(last, &without));
     }
     set
 }

@@ -37,7 +37,7 @@ use crate::{
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &ConnectionsArguments) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, None)?;
-    let read = input::cluster(&arguments.input)?;
+    let read = input::cluster_with_pods(&arguments.input)?;
     let cluster = &read.cluster;
     let resolver = Resolver { cluster, namespace: &read.namespace };
     let end = |text: &Option<String>| text.as_ref().map(|text| Selection::parse(&resolver, text)).transpose();

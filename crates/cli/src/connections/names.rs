@@ -41,7 +41,7 @@ impl<'a> Namer<'a> {
         Self { cluster, groups, short: short.collect() }
     }
 
-    /// `ecommerce/{api,web}`, `namespace kube-system`, `all pods, but prod/db`, `outside`: one text each.
+    /// `ecommerce/{api,web}`, `namespace kube-system`, `all pods (but prod/db)`, `outside`: one text each.
     pub(crate) fn texts(&self, members: &Members) -> Vec<String> {
         let has_nodes = self.cluster.nodes().len() > 0;
         if let PodMembers::AllBut(but) = &members.pods
@@ -97,7 +97,7 @@ impl<'a> Namer<'a> {
         match pods {
             PodMembers::None => Vec::new(),
             PodMembers::AllBut(but) if but.is_empty() => vec!["all pods".to_owned()],
-            PodMembers::AllBut(but) => vec![format!("all pods but {}", self.parts(but).join(", "))],
+            PodMembers::AllBut(but) => vec![format!("all pods (but {})", self.parts(but).join(", "))],
             PodMembers::Parts(parts) => self.parts(parts),
         }
     }
@@ -164,7 +164,7 @@ impl fmt::Display for PrefixPart {
         write!(f, "{}", self.prefix)?;
         if !self.without.is_empty() {
             let without: Vec<String> = self.without.iter().map(IpNet::to_string).collect();
-            write!(f, " without {}", without.join(", "))?;
+            write!(f, " (without {})", without.join(", "))?;
         }
         Ok(())
     }
@@ -199,8 +199,11 @@ mod tests {
     #[test]
     fn prefixes_are_told_the_short_way() {
         assert_eq!(shown("0.0.0.0/0", &[]), "0.0.0.0/0");
-        assert_eq!(shown("0.0.0.0/0", &["10.0.0.0/8", "172.16.0.0/12"]), "0.0.0.0/0 without 10.0.0.0/8, 172.16.0.0/12");
-        assert_eq!(shown("2001:db8::/32", &["2001:db8:1::/48"]), "2001:db8::/32 without 2001:db8:1::/48");
+        assert_eq!(
+            shown("0.0.0.0/0", &["10.0.0.0/8", "172.16.0.0/12"]),
+            "0.0.0.0/0 (without 10.0.0.0/8, 172.16.0.0/12)"
+        );
+        assert_eq!(shown("2001:db8::/32", &["2001:db8:1::/48"]), "2001:db8::/32 (without 2001:db8:1::/48)");
         assert_eq!(shown("10.0.0.0/8", &["10.128.0.0/9"]), "10.0.0.0/9");
         assert_eq!(shown("203.0.113.7/32", &[]), "203.0.113.7/32");
     }

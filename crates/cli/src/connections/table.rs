@@ -75,12 +75,13 @@ impl Table {
     /// The answer to what is asked.
     pub(crate) fn new(cluster: &Cluster, program: &PolicyProgram, connections: &Connections, asked: &Asked) -> Self {
         let query = asked.query(connections, program);
-        let rectangles = connections.rectangles(connections.allowed(), &query);
-        let undecided = match connections.possible() {
-            // What is possible and not certain: neither allowed nor denied.
-            Some(possible) => undecided(connections.rectangles(possible, &query), &rectangles),
-            None => Vec::new(),
-        };
+        // Denied is what no address could make allowed.
+        let relation = connections.possible().filter(|_| asked.denied).unwrap_or_else(|| connections.allowed());
+        let rectangles = connections.rectangles(relation, &query);
+        // What is possible and not certain is neither allowed nor denied.
+        let open_to_both = Query { denied: false, ..query };
+        let undecided = connections.undecided().map(|relation| connections.rectangles(relation, &open_to_both));
+        let undecided = undecided.unwrap_or_default();
         let arranged = |rectangles| arranged(cluster, program, connections, asked.by, rectangles);
         Self {
             rows: arranged(rectangles),
@@ -150,35 +151,6 @@ fn in_order(rows: &mut [Row]) {
         let key = |row: &Row| (row.from.min(), row.to.min(), row.from.len(), row.to.len());
         key(a).cmp(&key(b)).then_with(|| a.traffic.cmp(&b.traffic))
     });
-}
-
-/// What of `possible` is in none of `certain`.
-fn undecided(possible: Vec<Rectangle>, certain: &[Rectangle]) -> Vec<Rectangle> {
-    let mut left = Vec::new();
-    for rectangle in possible {
-        let mut parts = vec![rectangle];
-        for known in certain {
-            parts = parts.into_iter().flat_map(|part| without(part, known)).collect();
-        }
-        left.extend(parts);
-    }
-    left
-}
-
-fn without(part: Rectangle, known: &Rectangle) -> Vec<Rectangle> {
-    let (from, to) = (&part.from & &known.from, &part.to & &known.to);
-    let apart = known.family.is_some() && part.family.is_some() && known.family != part.family;
-    let shared = part.traffic.intersection(&known.traffic);
-    if from.is_empty() || to.is_empty() || apart || shared.is_empty() {
-        return vec![part];
-    }
-    let rest = part.traffic.difference(&known.traffic);
-    let parts = [
-        Rectangle { from: &part.from - &from, ..part.clone() },
-        Rectangle { from: from.clone(), to: &part.to - &to, ..part.clone() },
-        Rectangle { from, to, traffic: rest, ..part },
-    ];
-    parts.into_iter().filter(|p| !p.from.is_empty() && !p.to.is_empty() && !p.traffic.is_empty()).collect()
 }
 
 /// One row for each pair of namespaces (and the nodes, and the outside), with all that passes between any two.

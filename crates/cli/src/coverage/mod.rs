@@ -19,7 +19,7 @@ use crate::{
 pub(crate) fn run(arguments: &Coverage) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, None)?;
     let baseline = arguments.baseline.as_deref().map(Baseline::read).transpose()?;
-    let read = input::cluster(&arguments.input)?;
+    let read = input::cluster_with_pods(&arguments.input)?;
     let program = PolicyProgram::compile(&read.cluster);
     let report = Report::new(&read.cluster, &program);
     let newly_open = baseline.as_ref().map(|baseline| baseline.newly_open(&report)).unwrap_or_default();

@@ -51,10 +51,11 @@ fn states(arguments: &DiffArguments) -> Result<(Read, Read)> {
             if [old, new].iter().all(|path| path.as_os_str() == "-") {
                 bail!("standard input can be read only once: give one of the two states as a file");
             }
-            Ok((input::cluster(&of(old))?, input::cluster(&of(new))?))
+            Ok((input::cluster_with_pods(&of(old))?, input::cluster_with_pods(&of(new))?))
         }
         [] if !arguments.input.paths.is_empty() => input::beside_the_cluster(&arguments.input),
         [] => bail!("which states? `palisade diff OLD NEW`, or `palisade diff -f NEW` for the cluster beside NEW"),
+        [one] => bail!("{} beside what? Give OLD and NEW, or -f {0} for the cluster beside it", one.display()),
         _ => bail!("either OLD and NEW, or -f NEW for the cluster beside it: not both"),
     }
 }

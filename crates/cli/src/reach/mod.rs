@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Reach) -> Result<ExitCode> {
         }
         (Some(_), Some(_)) => bail!("either FROM or --to; for one connection ask `palisade explain FROM TO`"),
     };
-    let read = input::cluster(&arguments.input)?;
+    let read = input::cluster_with_pods(&arguments.input)?;
     let cluster = &read.cluster;
     let selection = Selection::parse(&Resolver { cluster, namespace: &read.namespace }, asked)?;
     let program = PolicyProgram::compile(cluster);

@@ -48,6 +48,7 @@ pub struct Connections {
     traffic: TrafficTable,
     certain: Relation,
     possible: Option<Relation>,
+    undecided: Option<Relation>,
 }
 
 /// What may pass from one end to another, by family.
@@ -93,7 +94,8 @@ impl Connections {
             program.blocks().any(|block| family.perhaps_in_block(block).is_some())
         });
         let possible = undecided.then(|| Relation::new(program, &ends, Level::Possible, &mut traffic));
-        Self { ends, traffic, certain, possible }
+        let undecided = possible.as_ref().map(|possible| possible.without(&certain, &mut traffic));
+        Self { ends, traffic, certain, possible, undecided }
     }
 
     /// Who can be at an end.
@@ -124,6 +126,11 @@ impl Connections {
     /// `None` when nothing hangs on such an address.
     pub fn possible(&self) -> Option<&Relation> {
         self.possible.as_ref()
+    }
+
+    /// What is possible and not allowed for certain.
+    pub fn undecided(&self) -> Option<&Relation> {
+        self.undecided.as_ref()
     }
 }
 
@@ -160,6 +167,25 @@ impl Relation {
                     index.and_then(|index| columns.distinct.get(index as usize).cloned())
                 };
                 rows.intern(joined(column(&v4, key.0), column(&v6, key.1), &both))
+            });
+            rows.add(row, end);
+            of_end.push(row);
+        }
+        Self { rows: rows.rows, of_end }
+    }
+
+    /// What this one has and `other`, of the same ends, has not.
+    fn without(&self, other: &Self, traffic: &mut TrafficTable) -> Self {
+        let mut rows = Rows::default();
+        let mut known: FxHashMap<(u32, u32), u32> = FxHashMap::default();
+        let mut of_end = Vec::with_capacity(self.of_end.len());
+        for (end, key) in (0u32..).zip(self.of_end.iter().copied().zip(other.of_end.iter().copied())) {
+            let row = *known.entry(key).or_insert_with(|| {
+                let sources =
+                    |relation: &Self, row: u32| relation.rows.get(row as usize).map(|row| row.sources.clone());
+                let (from, less) =
+                    (sources(self, key.0).unwrap_or_default(), sources(other, key.1).unwrap_or_default());
+                rows.intern(less_sources(from, &less, traffic))
             });
             rows.add(row, end);
             of_end.push(row);
@@ -226,6 +252,33 @@ fn joined(v4: Option<Column>, v6: Option<Column>, both: &EndSet) -> Vec<(EndSet,
         add(rest, Cell { v4: Some(TrafficId::NOTHING), v6: Some(traffic) });
     }
     let mut sources: Vec<(EndSet, Cell)> = cells.into_iter().map(|(cell, set)| (set, cell)).collect();
+    sources.sort_unstable_by_key(|(_, cell)| *cell);
+    sources
+}
+
+/// Sources of a row by what they may send beyond what `less` has for them.
+fn less_sources(from: Vec<(EndSet, Cell)>, less: &[(EndSet, Cell)], table: &mut TrafficTable) -> Vec<(EndSet, Cell)> {
+    let mut cells: FxHashMap<Cell, EndSet> = FxHashMap::default();
+    for (mut rest, cell) in from {
+        for (set, taken) in less {
+            let both = &rest & set;
+            rest -= &both;
+            let mut of = |family: Family| {
+                let taken = taken.of(family).unwrap_or(TrafficId::NOTHING);
+                cell.of(family).map(|has| table.difference(has, taken))
+            };
+            let left = Cell { v4: of(Family::V4), v6: of(Family::V6) };
+            if !both.is_empty() {
+                *cells.entry(left).or_default() |= both;
+            }
+        }
+        if !rest.is_empty() {
+            *cells.entry(cell).or_default() |= rest;
+        }
+    }
+    let nothing = |cell: &Cell| [cell.v4, cell.v6].into_iter().flatten().all(|id| id == TrafficId::NOTHING);
+    let mut sources: Vec<(EndSet, Cell)> =
+        cells.into_iter().filter(|(cell, _)| !nothing(cell)).map(|(cell, set)| (set, cell)).collect();
     sources.sort_unstable_by_key(|(_, cell)| *cell);
     sources
 }

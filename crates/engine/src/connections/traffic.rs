@@ -73,4 +73,14 @@ impl TrafficTable {
             },
         }
     }
+
+    /// Members of `a` that are not in `b`.
+    pub(super) fn difference(&mut self, a: TrafficId, b: TrafficId) -> TrafficId {
+        match (a, b) {
+            (TrafficId::NOTHING, _) | (_, TrafficId::EVERYTHING) => TrafficId::NOTHING,
+            (a, TrafficId::NOTHING) => a,
+            (a, b) if a == b => TrafficId::NOTHING,
+            (a, b) => self.id(self.set(a).difference(self.set(b))),
+        }
+    }
 }
