@@ -220,3 +220,35 @@ fn as_a_plugin_of_kubectl() {
     assert!(!said(&help).contains("\n  palisade "), "{}", said(&help));
     wants(&run(&["--help"]), 0, &["Usage: kubectl palisade <COMMAND>"]);
 }
+
+/// `diff -f NEW` compares the cluster with what it would be, as `kubectl diff` does: whatever NEW does
+/// not name stays.
+#[test]
+fn a_change_beside_the_cluster() {
+    let live = Live::with("change/before");
+    let policies = "examples/change/after/policies.yaml";
+    live.wants(
+        &["diff", "-f", policies],
+        1,
+        &[
+            "+ ecommerce/web -> ecommerce/redis TCP 6379",
+            "redis-policy ingress[0] examples/change/after/policies.yaml:155",
+            "- monitoring/prometheus -> ecommerce/api TCP 9090",
+            "networkpolicies/ecommerce/api-policy:",
+            "1 gained, 1 lost",
+        ],
+    );
+    live.wants(&["diff", "-f", "examples/change/before/policies.yaml"], 0, &["No connection is gained or lost."]);
+    // One policy alone changes what it names, and takes nothing else away.
+    let one = Folder::with(&[(
+        "one.yaml",
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: deny, namespace: monitoring}, \
+         spec: {podSelector: {}, policyTypes: [Ingress]}}",
+    )]);
+    let one = one.path().display().to_string();
+    // Its own node, and the pod itself, lose nothing: no policy is about them.
+    let lost = "- ingress-nginx/controller, kube-system/kube-dns, monitoring/prometheus, node/node-1, outside -> \
+                monitoring/grafana everything";
+    live.wants(&["diff", "-f", &one], 1, &["0 gained, 2 lost", lost, "deny (ingress)"]);
+    live.wants(&["connections", "--to", "ecommerce/postgres"], 0, &["ecommerce/api ecommerce/postgres TCP 5432"]);
+}

@@ -38,7 +38,8 @@ pub struct Difference {
     pub new: Connections,
     /// Who is at an end, in both.
     pub ends: JointEnds,
-    /// What differs; no pair of ends is in two changes of one family.
+    /// What differs; no pair of ends is in two changes of one family, and no pair that no policy is about
+    /// ([`JointEnds::exempt`]) in any.
     pub changes: Vec<Change>,
 }
 
@@ -120,10 +121,12 @@ impl<'a> Comparison<'a> {
         let mut list: Vec<(EndSet, Option<Family>, Delta, EndSet)> = Vec::new();
         for (key, to) in keys {
             for (from, family, delta) in self.of_destination(key) {
-                let same = list.iter_mut().find(|(of, f, d, _)| (*f, *d) == (family, delta) && *of == from);
-                match same {
-                    Some((_, _, _, destinations)) => *destinations |= &to,
-                    None => list.push((from, family, delta, to.clone())),
+                for (from, to) in self.without_exempt(&from, &to) {
+                    let same = list.iter_mut().find(|(of, f, d, _)| (*f, *d) == (family, delta) && *of == from);
+                    match same {
+                        Some((_, _, _, destinations)) => *destinations |= &to,
+                        None => list.push((from, family, delta, to)),
+                    }
                 }
             }
         }
@@ -136,6 +139,20 @@ impl<'a> Comparison<'a> {
             lost: set(lost),
         });
         changes.collect()
+    }
+
+    /// The same pairs without those that no policy is about.
+    fn without_exempt(&self, from: &EndSet, to: &EndSet) -> Vec<(EndSet, EndSet)> {
+        let mut rest = to.clone();
+        let mut parts = Vec::new();
+        for end in to {
+            let Some(exempt) = self.ends.exempt(end).filter(|exempt| !exempt.is_disjoint(from)) else { continue };
+            rest.remove(end);
+            parts.push((from - exempt, std::iter::once(end).collect()));
+        }
+        parts.push((from.clone(), rest));
+        parts.retain(|(from, to): &(EndSet, EndSet)| !from.is_empty() && !to.is_empty());
+        parts
     }
 
     /// What changes towards destinations of one key.

@@ -41,6 +41,10 @@ impl Printer<'_> {
             };
             text = format!("{nothing}\n");
         }
+        if asked.denied && !table.rows.is_empty() {
+            let note = hanging("", "(a pod always reaches itself and its own node)", 0, self.width);
+            text.push_str(&format!("\n{}\n", styled(FAINT, &note)));
+        }
         if let Some(open) = open {
             text.push('\n');
             text.push_str(&self.isolation(open));

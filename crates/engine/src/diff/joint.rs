@@ -24,6 +24,8 @@ pub struct JointEnds {
     list: Vec<JointEnd>,
     old_pods: Vec<(u32, PodId)>,
     new_pods: Vec<(u32, PodId)>,
+    /// By end: those with whom no policy applies.
+    exempt: FxHashMap<u32, EndSet>,
     pub(super) old: SideEnds,
     pub(super) new: SideEnds,
 }
@@ -51,8 +53,9 @@ impl JointEnds {
         let side = |connections: &Connections, end: fn(&JointEnd) -> Option<EndId>| {
             SideEnds::new(connections, list.iter().map(end).collect())
         };
+        let exempt = exempt(&list, (old, &old_pods), (new, &new_pods));
         let (old, new) = (side(old.1, |end| end.old), side(new.1, |end| end.new));
-        Self { list, old_pods, new_pods, old, new }
+        Self { list, old_pods, new_pods, exempt, old, new }
     }
 
     /// How many there are.
@@ -88,6 +91,12 @@ impl JointEnds {
     /// A set as ends of the new state, without those that are gone.
     pub fn in_new(&self, set: &EndSet) -> EndSet {
         self.members(set).filter_map(|end| end.new).map(EndId::number).collect()
+    }
+
+    /// Those between whom and `end` no policy applies in either state: a pod that is alone is itself,
+    /// and pods that all run on one node always reach it and are reached by it.
+    pub fn exempt(&self, end: u32) -> Option<&EndSet> {
+        self.exempt.get(&end)
     }
 
     /// Those that are in both states, or have a family in the one that they are in.
@@ -196,6 +205,47 @@ impl<'a> Pods<'a> {
 
 fn workload(pod: &Pod) -> Option<WorkloadKey<'_>> {
     pod.workload.as_ref().map(|(kind, name)| (&pod.id.namespace, *kind, name))
+}
+
+/// Which pairs of ends no policy is about, whatever pods of them are meant.
+fn exempt(
+    list: &[JointEnd],
+    old: ((State<'_>, &Connections), &Numbered),
+    new: ((State<'_>, &Connections), &Numbered),
+) -> FxHashMap<u32, EndSet> {
+    let mut nodes: FxHashMap<&Name, Vec<u32>> = FxHashMap::default();
+    for (number, end) in (0u32..).zip(list) {
+        let side = end.old.map(|end| (old.0, end)).or(end.new.map(|end| (new.0, end)));
+        if let Some(((state, connections), end)) = side
+            && let End::Node { node, .. } = connections.ends().get(end)
+        {
+            nodes.entry(&state.cluster.node(*node).name).or_default().push(number);
+        }
+    }
+    // By end: its pods, and the nodes that they run on.
+    let mut pods: FxHashMap<u32, (FxHashSet<&ObjectRef>, FxHashSet<Option<&Name>>)> = FxHashMap::default();
+    for ((state, _), numbered) in [(old.0, old.1), (new.0, new.1)] {
+        for (number, pod) in numbered {
+            let object = state.cluster.pod(*pod);
+            let entry = pods.entry(*number).or_default();
+            entry.0.insert(&object.id);
+            entry.1.insert(state.cluster.node_of(*pod).map(|node| &state.cluster.node(node).name));
+        }
+    }
+    let mut exempt: FxHashMap<u32, EndSet> = FxHashMap::default();
+    for (number, (names, on)) in pods {
+        if names.len() == 1 {
+            exempt.entry(number).or_default().insert(number);
+        }
+        let mut on = on.into_iter();
+        if let (Some(Some(node)), None) = (on.next(), on.next()) {
+            for node in nodes.get(node).into_iter().flatten() {
+                exempt.entry(number).or_default().insert(*node);
+                exempt.entry(*node).or_default().insert(number);
+            }
+        }
+    }
+    exempt
 }
 
 /// The ends of each node by name; the first with the first, and so on.
