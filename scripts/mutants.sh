@@ -7,6 +7,7 @@ cargo mutants --version >/dev/null 2>&1 || { echo 'cargo-mutants is missing: car
 export PALISADE_CLUSTERS="${PALISADE_CLUSTERS:-100}"
 exec cargo mutants \
 	--file 'crates/engine/src/compile/*.rs' --file 'crates/engine/src/verdict.rs' --file 'crates/engine/src/sets/*.rs' \
+	--file 'crates/engine/src/connections/*.rs' --file 'crates/engine/src/diff.rs' --file 'crates/engine/src/diff/*.rs' \
 	--file 'crates/nftables/src/plan/*.rs' \
 	--test-package palisade-engine --test-package palisade-nftables --timeout 120 "$@" \
-	-- --lib --test agreement --test program --test semantics --test interpreter --test ruleset
+	-- --lib --test agreement --test program --test semantics --test connections --test diff --test interpreter --test ruleset

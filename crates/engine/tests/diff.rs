@@ -81,7 +81,7 @@ fn is_comparable(difference: &Difference, end: JointEnd, family: Family) -> bool
 
 #[test]
 fn a_difference_is_what_the_connections_differ_in() {
-    let (mut gained, mut lost, mut exempt) = (0, 0, 0);
+    let (mut gained, mut lost, mut exempt) = (0u64, 0u64, 0u64);
     for seed in 0..clusters() {
         let mut dice = Dice(seed);
         let old = Generator::new(seed).inventory();
@@ -113,12 +113,13 @@ fn a_difference_is_what_the_connections_differ_in() {
                 let after = set(&difference.new, source.new, target.new, family).unwrap_or_default();
                 let told = change.map(|change| (change.gained.clone(), change.lost.clone())).unwrap_or_default();
                 assert_eq!(told, (after.difference(&before), before.difference(&after)), "seed {seed}, {family}");
-                gained += usize::from(!told.0.is_empty());
-                lost += usize::from(!told.1.is_empty());
+                gained += u64::from(!told.0.is_empty());
+                lost += u64::from(!told.1.is_empty());
             }
         });
     }
-    assert!(gained > 500 && lost > 500 && exempt > 500, "gained {gained}, lost {lost}, exempt {exempt}");
+    let least = clusters() / 2;
+    assert!(gained > least && lost > least && exempt > least, "gained {gained}, lost {lost}, exempt {exempt}");
 }
 
 /// Whether two ends are one pod, or pods and the node that all of them run on, in both states.
@@ -233,7 +234,7 @@ fn what_is_only_written_otherwise_is_no_difference() {
             assert!(difference.changes.is_empty(), "seed {seed}: {:?}", difference.changes);
         });
     }
-    assert!(rules > 1_000, "{rules}");
+    assert!(rules as u64 > clusters(), "{rules}");
 }
 
 #[test]

@@ -287,3 +287,104 @@ fn ports(ports: &Ports) -> (TrafficSet, Vec<(Protocol, Name)>) {
     named.dedup();
     (numeric.into_iter().collect(), named)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        connections::{EndId, Ends},
+        model::{
+            Family, Inventory, IpBlock, LabelSelector, Labels, NamespaceScope, NetworkPolicy, ObjectRef, Peer, Phase,
+            Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Requirement,
+        },
+    };
+
+    fn pod(name: &str, last: u8) -> Pod {
+        Pod {
+            id: ObjectRef::new("a", name),
+            labels: [("app", name)].into_iter().collect(),
+            node: None,
+            addresses: PodAddresses { v4: Some([10, 0, 0, last].into()), v6: None },
+            host_addresses: PodAddresses::default(),
+            host_network: false,
+            phase: Phase::Running,
+            ports: Vec::new(),
+            owner: None,
+            workload: None,
+            stand_in: false,
+            at: None,
+        }
+    }
+
+    fn selector(app: &str) -> LabelSelector {
+        std::iter::once(Requirement::equals("app", app)).collect()
+    }
+
+    fn rule(peers: Vec<Peer>, ports: &[(u16, u16)]) -> PolicyRule {
+        let port = |(first, last): &(u16, u16)| PolicyPort {
+            protocol: Protocol::Tcp,
+            port: PortMatch::Range(PortRange::new(*first, *last).unwrap()),
+            at: None,
+        };
+        PolicyRule { peers, ports: ports.iter().map(port).collect(), at: None }
+    }
+
+    fn pods(app: &str) -> Peer {
+        Peer::Pods { namespaces: NamespaceScope::Own, pods: selector(app), at: None }
+    }
+
+    fn block(cidr: &str) -> Peer {
+        let cidr = cidr.parse().unwrap();
+        Peer::IpBlock(IpBlock { cidr, except: Vec::new(), at: None, cidr_at: None, except_at: Vec::new() })
+    }
+
+    /// Where every rule accepts, taking the first that matches comes to the same as taking them all.
+    #[test]
+    fn in_order_or_not_accepting_rules_grant_the_same() {
+        let policy = NetworkPolicy {
+            id: ObjectRef::new("a", "db"),
+            subject: selector("db"),
+            policy_types: Some(PolicyTypes { ingress: true, egress: false }),
+            ingress: vec![
+                rule(vec![pods("web")], &[(80, 90)]),
+                rule(vec![pods("web"), pods("api")], &[(85, 100), (443, 443)]),
+                rule(vec![block("10.0.0.0/30"), block("203.0.113.0/24")], &[]),
+                rule(Vec::new(), &[(100, 100)]),
+            ],
+            annotations: Labels::default(),
+            egress: Vec::new(),
+            at: None,
+        };
+        let inventory = Inventory {
+            pods: vec![pod("db", 1), pod("web", 2), pod("api", 9), pod("other", 10)],
+            policies: vec![policy],
+            ..Inventory::default()
+        };
+        let cluster = inventory.into_cluster().unwrap();
+        let program = PolicyProgram::compile(&cluster);
+        let told_apart: Vec<_> = program.blocks().collect();
+        let ends = Ends::new(&cluster, &program, &told_apart);
+        let subject = program.identity_of(cluster.find_pod(&ObjectRef::new("a", "db")).unwrap()).unwrap();
+        let profile = program.profile(program.profile_of(subject, Direction::Ingress)).clone();
+        let mut traffic = TrafficTable::new();
+        let mut grants = Grants::new(&program, ends.family(Family::V4), Level::Certain, &mut traffic);
+        let at_once = grants.ingress(&profile, subject).unwrap();
+        let in_order = grants.ordered(&profile, |grants, rule| vec![grants.ingress_rule(rule, subject)]);
+        let mut told = 0;
+        for (EndId(end), _) in ends.iter() {
+            let mut of = |list: &[Grant]| {
+                let granted = list.iter().filter(|grant| grant.ends.contains(end));
+                granted.fold(TrafficId::NOTHING, |all, grant| grants.traffic.union(all, grant.traffic))
+            };
+            let (a, b) = (of(&at_once), of(&in_order));
+            assert_eq!(a, b, "end {end}");
+            told += usize::from(a != TrafficId::NOTHING);
+        }
+        assert!(told > 4, "{told}");
+        let apart = in_order.iter().flat_map(|a| in_order.iter().map(move |b| (a, b)));
+        let overlapping = apart.filter(|(a, b)| !std::ptr::eq(*a, *b) && !a.ends.is_disjoint(&b.ends));
+        for (a, b) in overlapping {
+            assert_eq!(grants.traffic.intersection(a.traffic, b.traffic), TrafficId::NOTHING, "granted once");
+        }
+    }
+}
