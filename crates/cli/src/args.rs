@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Lab(LabCommand),
     /// The nftables ruleset that a node would get
     Ruleset(Ruleset),
+    /// Whether this machine can enforce policies, and what to do if not
+    Doctor(Doctor),
     /// A completion script for a shell
     Completion(Completion),
     /// A man page, of this command or of one below it
@@ -633,6 +635,21 @@ pub(crate) struct Ruleset {
 
     #[command(flatten)]
     pub(crate) input: Input,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing is changed: a sample ruleset is loaded in a network namespace of its own, which is gone afterwards.
+
+Exit codes: 0 nothing is in the way, 1 something is, 2 no answer.
+
+Examples:
+  sudo palisade doctor
+  palisade doctor -o json")]
+pub(crate) struct Doctor {
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Format,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod connections;
 mod coverage;
 mod describe;
 mod diff;
+mod doctor;
 mod endpoint;
 mod explain;
 mod flows;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Lab(LabCommand::Run(arguments)) => lab::run(&arguments),
         Command::Ruleset(arguments) => ruleset::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completion(arguments) => generate::completion(&arguments),
         Command::Man(arguments) => generate::man(&arguments),
     };

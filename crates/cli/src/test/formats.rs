@@ -116,7 +116,7 @@ pub(super) fn junit(outcomes: &[Outcome<'_>], printer: &Printer<'_>) -> String {
             }
             let lines = printer.failures(outcome, usize::MAX);
             let message = xml(&first_message(outcome));
-            let body = xml(&format!("{name}:{}\n{}", start.line, lines.join("\n")));
+            let body = format!("{name}:{}\n{}", start.line, xml(&lines.join("\n")));
             text.push_str(&format!(
                 "{case}>\n      <failure message=\"{message}\" type=\"{}\">{body}</failure>\n    </testcase>\n",
                 kind(outcome)

@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, process::ExitCode};
 use anyhow::Result;
 
 use super::{
-    file::{API_VERSION, KIND, Test},
+    file::{API_VERSION, KIND},
     formats::yaml,
     judged, question,
     read::Files,
-    starter::{Draft, DraftAssertion, EndText, drafts},
+    starter::{self, Draft, DraftAssertion, EndText},
 };
 use crate::{
     args::Input,
@@ -25,11 +25,19 @@ const EMPTY: [&str; 2] = ["nobody-left", "nothing-judged"];
 pub(super) fn run(arguments: &Input) -> Result<ExitCode> {
     input::once_from_stdin(arguments, None)?;
     let read = input::cluster(arguments)?;
-    let mut drafts = drafts(&read.cluster);
-    let idle = idle(&read, &drafts);
+    let mut cautious = BTreeSet::new();
+    let mut drafts = starter::drafts(&read.cluster, &cautious);
+    let mut checked = Checked::new(&read, &drafts);
+    if !checked.uncertain.is_empty() {
+        for draft in checked.uncertain.iter().filter_map(|test| drafts.get(*test)) {
+            cautious.extend(draft.units.iter().copied());
+        }
+        drafts = starter::drafts(&read.cluster, &cautious);
+        checked = Checked::new(&read, &drafts);
+    }
     for (test, draft) in drafts.iter_mut().enumerate() {
         let mut index = 0..;
-        draft.assertions.retain(|_| index.next().is_some_and(|index| !idle.contains(&(test, index))));
+        draft.assertions.retain(|_| index.next().is_some_and(|index| !checked.idle.contains(&(test, index))));
     }
     drafts.retain(|draft| !draft.assertions.is_empty());
     if drafts.is_empty() {
@@ -39,30 +47,41 @@ pub(super) fn run(arguments: &Input) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The assertions that hold whatever policies say, by the places of test and assertion: such as that
-/// nobody but everyone reaches a workload.
-fn idle(read: &Read, drafts: &[Draft]) -> BTreeSet<(usize, usize)> {
-    if drafts.is_empty() {
-        return BTreeSet::new();
-    }
-    let files = Files::of_text("<stdout>", &written(drafts));
-    debug_assert!(files.findings.is_empty(), "{:?}", files.findings);
-    let resolver = Resolver { cluster: &read.cluster, namespace: &read.namespace };
-    let asked = files.tests.iter().map(|test: &Test| {
-        let mut findings = Vec::new();
-        let assertions = test.assertions.iter();
-        (test, assertions.map(|assertion| (assertion, question(&resolver, assertion, &mut findings))).collect())
-    });
-    let outcomes = judged(&read.cluster, asked.collect());
-    let mut idle = BTreeSet::new();
-    for (test, outcome) in outcomes.iter().enumerate() {
-        for (index, (_, failures)) in outcome.assertions.iter().enumerate() {
-            if failures.iter().any(|failure| EMPTY.contains(&failure.kind)) {
-                idle.insert((test, index));
+/// What became of drafts as tests, by their places.
+#[derive(Default)]
+struct Checked {
+    /// The assertions that hold whatever policies say: that nobody but everyone reaches a workload.
+    idle: BTreeSet<(usize, usize)>,
+    /// The tests that only an address that is not known would decide.
+    uncertain: BTreeSet<usize>,
+}
+
+impl Checked {
+    fn new(read: &Read, drafts: &[Draft]) -> Self {
+        let mut checked = Self::default();
+        if drafts.is_empty() {
+            return checked;
+        }
+        let files = Files::of_text("<stdout>", &written(drafts));
+        debug_assert!(files.findings.is_empty(), "{:?}", files.findings);
+        let resolver = Resolver { cluster: &read.cluster, namespace: &read.namespace };
+        let asked = files.tests.iter().map(|test| {
+            let mut findings = Vec::new();
+            let assertions = test.assertions.iter();
+            (test, assertions.map(|assertion| (assertion, question(&resolver, assertion, &mut findings))).collect())
+        });
+        for (test, outcome) in judged(&read.cluster, asked.collect()).iter().enumerate() {
+            for (index, (_, failures)) in outcome.assertions.iter().enumerate() {
+                if failures.iter().any(|failure| EMPTY.contains(&failure.kind)) {
+                    checked.idle.insert((test, index));
+                }
+                if failures.iter().any(|failure| failure.kind == "not-certain") {
+                    checked.uncertain.insert(test);
+                }
             }
         }
+        checked
     }
-    idle
 }
 
 /// The file.

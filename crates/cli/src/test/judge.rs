@@ -17,7 +17,7 @@ use palisade_engine::{
     Connections, PolicyProgram,
     connections::{End, EndId, EndSet, Query, Rectangle, Relation},
     model::{Cluster, Direction, Family, NodeId, PodId},
-    sets::TrafficSet,
+    sets::{PrefixSet, TrafficSet},
 };
 
 use super::who::{Aim, Who};
@@ -36,9 +36,23 @@ pub(super) enum Question {
     /// Everyone of `from` may send all of it.
     Allow { from: Who, to: Vec<Aim> },
     /// Nobody of `from` may send any of it.
-    Deny { from: Who, to: Vec<Aim> },
+    Deny {
+        from: Who,
+        to: Vec<Aim>,
+        /// Who may do it all the same.
+        spare: Option<Spare>,
+    },
     /// Every pod is isolated.
     Isolated { who: Who, direction: Direction },
+}
+
+/// Networks whose members are not asked about. Where an address is not known, and would let somebody
+/// through only by being in one of them, nothing is left to tell.
+#[derive(Clone, Debug)]
+pub(super) struct Spare {
+    /// The half of a connection in which the other end is one of the networks' members, or not.
+    pub(super) direction: Direction,
+    pub(super) networks: PrefixSet,
 }
 
 /// Something that is not as asserted.
@@ -82,10 +96,10 @@ impl<'a> Judge<'a> {
     pub(super) fn judge<'q>(&self, question: &'q Question, allow_empty: bool) -> Vec<Wrong<'q>> {
         match question {
             Question::Allow { from, to } => to.iter().flat_map(|aim| self.allow(from, aim)).collect(),
-            Question::Deny { from, to } => {
+            Question::Deny { from, to, spare } => {
                 let (mut wrong, mut judged, mut anyone) = (Vec::new(), false, false);
                 for aim in to {
-                    wrong.extend(self.deny(from, aim));
+                    wrong.extend(self.deny(from, aim, spare.as_ref()));
                     judged = judged || !wrong.is_empty() || self.judges(from, aim);
                     anyone = anyone || !(self.ends(from).is_empty() || self.ends(&aim.who).is_empty());
                 }
@@ -112,12 +126,15 @@ impl<'a> Judge<'a> {
         wrong
     }
 
-    fn deny<'q>(&self, from: &'q Who, aim: &'q Aim) -> Vec<Wrong<'q>> {
+    fn deny<'q>(&self, from: &'q Who, aim: &'q Aim, spare: Option<&Spare>) -> Vec<Wrong<'q>> {
         let mut wrong = self.own_nodes(from, aim);
         let mut allowed = self.found(self.connections.allowed(), from, aim, false);
         let mut certain = true;
         if let (true, Some(possible)) = (allowed.is_empty(), self.connections.possible()) {
             allowed = self.found(possible, from, aim, false);
+            if let Some(spare) = spare.filter(|spare| !spare.networks.is_empty()) {
+                allowed = allowed.into_iter().flat_map(|rectangle| self.without_spared(rectangle, spare)).collect();
+            }
             certain = false;
         }
         wrong.extend(
@@ -128,6 +145,18 @@ impl<'a> Judge<'a> {
 
     /// Whether policies judge anything of it.
     fn judges(&self, from: &Who, aim: &Aim) -> bool {
+        let ends = self.connections.ends();
+        let (sources, destinations) = (self.ends(from), self.ends(&aim.who));
+        // A pod and somebody else who is no node: most questions have such a pair.
+        let is_plain = |family: Family| {
+            let of = |set: &EndSet| (set & ends.present(family)) - &self.nodes;
+            let (a, b) = (of(&sources), of(&destinations));
+            let apart = |a: &EndSet, b: &EndSet| !a.is_empty() && !b.is_empty() && a.union_len(b) > 1;
+            apart(&(&a & ends.pods()), &b) || apart(&a, &(&b & ends.pods()))
+        };
+        if !aim.traffic.is_empty() && Family::ALL.into_iter().any(is_plain) {
+            return true;
+        }
         let allowed = self.connections.allowed();
         [true, false].into_iter().any(|denied| !self.found(allowed, from, aim, denied).is_empty())
     }

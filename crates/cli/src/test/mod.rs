@@ -6,6 +6,7 @@
 //! manifests ──► all connections, cut where the assertions' addresses begin and end
 //! ```
 
+mod blocks;
 mod ends;
 mod file;
 mod formats;
@@ -14,6 +15,7 @@ mod judge;
 mod outcome;
 mod ports;
 mod read;
+mod spare;
 mod starter;
 mod text;
 mod who;
@@ -22,12 +24,16 @@ mod why;
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Result, anyhow, bail};
-use palisade_engine::{Connections, PolicyProgram, model::Cluster, sets::PrefixSet};
+use palisade_engine::{
+    Connections, PolicyProgram,
+    model::{Cluster, Direction},
+    sets::PrefixSet,
+};
 use palisade_manifest::{Diagnostic, texts::ReadAgain};
 
 use self::{
     file::{Assertion, EndSpec, Form, Test},
-    judge::{Judge, Question},
+    judge::{Judge, Question, Spare},
     outcome::{Failure, Outcome, Teller},
     read::Files,
     text::Printer,
@@ -64,7 +70,9 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     }
     complain(&files, &findings)?;
     let outcomes = judged(&read.cluster, asked);
-    let printer = Printer { excerpts: &read.excerpts, sources: &files.sources, width: screen::width() };
+    // Programs get the names of files as they were given.
+    let excerpts = (arguments.output == TestFormat::Text).then_some(&read.excerpts);
+    let printer = Printer { excerpts, sources: &files.sources, width: screen::width() };
     match arguments.output {
         TestFormat::Text => screen::out(&printer.print(&outcomes))?,
         TestFormat::Json => screen::out_json(&formats::json(&outcomes, &files.sources))?,
@@ -75,7 +83,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
 }
 
 /// An assertion as a question, or why it fails before it is one.
-type Asked = Result<Question, Failure>;
+type Asked = Result<Question, Box<Failure>>;
 
 /// Judges all questions about one cluster.
 fn judged<'f>(cluster: &Cluster, asked: Vec<(&'f Test, Vec<(&'f Assertion, Asked)>)>) -> Vec<Outcome<'f>> {
@@ -89,7 +97,7 @@ fn judged<'f>(cluster: &Cluster, asked: Vec<(&'f Test, Vec<(&'f Assertion, Asked
     for (test, questions) in asked {
         let told = questions.into_iter().map(|(assertion, asked)| match asked {
             Ok(question) => (assertion, teller.failures(&question, assertion)),
-            Err(failure) => (assertion, vec![failure]),
+            Err(failure) => (assertion, vec![*failure]),
         });
         outcomes.push(Outcome { test, assertions: told.collect() });
     }
@@ -103,7 +111,7 @@ fn question(resolver: &Resolver<'_>, assertion: &Assertion, findings: &mut Vec<D
         if let Missing::Ambiguous { at, why } = &missing {
             findings.push(read::finding(*at, why.clone()));
         }
-        outcome::missing(outcome::key(assertion.form, spec, assertion), &missing)
+        Box::new(outcome::missing(outcome::key(assertion.form, spec, assertion), &missing))
     };
     let mut whole = |spec: &Option<EndSpec>| match spec {
         Some(spec) => who::resolve(resolver, spec, empty).map_err(|missing| failed(spec, missing)),
@@ -120,7 +128,8 @@ fn question(resolver: &Resolver<'_>, assertion: &Assertion, findings: &mut Vec<D
             let (from, to) = (whole(&assertion.from)?, whole(&assertion.to)?);
             let from = Who { named_nodes: Vec::new(), ..from };
             let others = to.complement(resolver.cluster);
-            Question::Deny { from, to: who::by_port(resolver.cluster, others, ports) }
+            let spare = Some(Spare { direction: Direction::Egress, networks: to.networks });
+            Question::Deny { from, to: who::by_port(resolver.cluster, others, ports), spare }
         }
         Form::Allow | Form::Deny | Form::Only => {
             let from = whole(&assertion.from)?;
@@ -130,11 +139,13 @@ fn question(resolver: &Resolver<'_>, assertion: &Assertion, findings: &mut Vec<D
             };
             match assertion.form {
                 Form::Allow => Question::Allow { from, to },
-                Form::Deny => Question::Deny { from, to },
+                Form::Deny => Question::Deny { from, to, spare: None },
                 _ => {
                     // That its own node reaches it goes without saying.
                     to.iter_mut().for_each(|aim| aim.who.named_nodes.clear());
-                    Question::Deny { from: from.complement(resolver.cluster), to }
+                    let others = from.complement(resolver.cluster);
+                    let spare = Some(Spare { direction: Direction::Ingress, networks: from.networks });
+                    Question::Deny { from: others, to, spare }
                 }
             }
         }
@@ -144,7 +155,7 @@ fn question(resolver: &Resolver<'_>, assertion: &Assertion, findings: &mut Vec<D
 /// The addresses that a question tells apart.
 fn addresses(question: &Question) -> Vec<&PrefixSet> {
     match question {
-        Question::Allow { from, to } | Question::Deny { from, to } => {
+        Question::Allow { from, to } | Question::Deny { from, to, .. } => {
             std::iter::once(&from.outside).chain(to.iter().map(|aim| &aim.who.outside)).collect()
         }
         Question::Isolated { .. } => Vec::new(),

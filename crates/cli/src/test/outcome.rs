@@ -12,7 +12,7 @@ use super::{
     who::Missing,
     why::{Part, Reason},
 };
-use crate::connections::Namer;
+use crate::{connections::Namer, screen::shortened};
 
 /// How many names stand in one pair of braces.
 const IN_BRACES: usize = 6;
@@ -76,7 +76,7 @@ impl<'a> Teller<'a> {
             }
             Wrong::NoFamily(found) => {
                 let (from, to) = self.ends(found, &found.rectangle.from, &found.rectangle.to);
-                let message = format!("{} and {} have no IP family in common", from.join(", "), to.join(", "));
+                let message = format!("{} and {} have no IP family in common", few(&from), few(&to));
                 vec![Failure { from, to, ..Failure { kind: "no-common-family", message, ..Failure::default() } }]
             }
             Wrong::NothingJudged => one(
@@ -94,14 +94,14 @@ impl<'a> Teller<'a> {
                 let (from, to) = if *node_sends { (vec![node], pods) } else { (pods, vec![node]) };
                 let message = format!(
                     "{} -> {} is allowed: a pod and the node it runs on always reach each other",
-                    from.join(", "),
-                    to.join(", ")
+                    few(&from),
+                    few(&to)
                 );
                 vec![Failure { from, to, ..Failure { kind: "own-node", message, ..Failure::default() } }]
             }
             Wrong::NotIsolated { pods, direction } => {
                 let names = self.pods(pods);
-                let message = format!("no policy isolates {} for {direction}", names.join(", "));
+                let message = format!("no policy isolates {} for {direction}", few(&names));
                 one("not-isolated", message)
             }
             Wrong::NoPods { nodes, outside } => {
@@ -110,7 +110,7 @@ impl<'a> Teller<'a> {
                 if *outside {
                     who.push("the outside".to_owned());
                 }
-                let who = crate::screen::shortened(&who, ", ", IN_BRACES);
+                let who = few(&who);
                 one("no-pod", format!("no policy can isolate {who}: only pods with a network of their own"))
             }
         }
@@ -119,7 +119,7 @@ impl<'a> Teller<'a> {
     fn connections(&self, found: &Found<'_>, part: Part) -> Failure {
         let (from, to) = self.ends(found, &part.from, &part.to);
         let traffic = &found.rectangle.traffic;
-        let mut what = format!("{} -> {} {traffic}", from.join(", "), to.join(", "));
+        let mut what = format!("{} -> {} {traffic}", few(&from), few(&to));
         if let Some(family) = found.rectangle.family {
             what.push_str(&format!(" over {family}"));
         }
@@ -171,8 +171,7 @@ impl<'a> Teller<'a> {
     }
 
     fn texts(&self, groups: &Groups, members: &Members) -> Vec<String> {
-        let texts = Namer::new(self.judge.cluster, groups).texts(members);
-        texts.into_iter().map(|text| fewer(&text)).collect()
+        Namer::new(self.judge.cluster, groups).texts(members)
     }
 }
 
@@ -196,8 +195,16 @@ pub(super) fn key(form: Form, spec: &EndSpec, assertion: &Assertion) -> &'static
     }
 }
 
-/// `prod/{a,b,c,d,e,f,g,h}` with the first few.
+/// Names for a sentence: the first few, and of `prod/{a,b,c,d,e,f,g,h}` and `namespaces a, b, c` too.
+fn few(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| fewer(text)).collect();
+    shortened(&texts, ", ", IN_BRACES)
+}
+
 fn fewer(text: &str) -> String {
+    if let Some(names) = text.strip_prefix("namespaces ") {
+        return format!("namespaces {}", shortened(&names.split(", ").collect::<Vec<_>>(), ", ", IN_BRACES));
+    }
     let Some((before, rest)) = text.split_once('{') else { return text.to_owned() };
     let Some((names, after)) = rest.split_once('}') else { return text.to_owned() };
     let all: Vec<&str> = names.split(',').collect();
@@ -207,4 +214,16 @@ fn fewer(text: &str) -> String {
     }
     let shown: Vec<&str> = all.into_iter().take(IN_BRACES).collect();
     format!("{before}{{{} and {more} more}}{after}", shown.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_are_cut() {
+        let texts = ["prod/{a,b,c,d,e,f,g,h}", "namespaces a, b", "outside"].map(ToOwned::to_owned);
+        assert_eq!(few(&texts), "prod/{a,b,c,d,e,f and 2 more}, namespaces a, b, outside");
+        assert_eq!(few(&vec!["x".to_owned(); 9]), "x, x, x, x, x, x and 3 more");
+    }
 }

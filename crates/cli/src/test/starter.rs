@@ -9,16 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_engine::{
     Connections, PolicyProgram,
-    connections::{By, Cell, End, EndSet, Groups, Members, OutsideMembers, PodMembers, Unit, UnitKind},
+    connections::{By, Cell, End, EndSet, Groups, OutsideMembers, Unit, UnitId, UnitKind},
     model::{Cluster, Direction, PodId, PortRange, Protocol},
     sets::{PrefixSet, TrafficSet},
 };
 
-use super::ports::written;
-use crate::{
-    connections::Namer,
-    endpoint::{Kind, Resolver, Selection},
-};
+use super::{blocks, ports::written};
+use crate::endpoint::{Kind, Resolver, Selection};
 
 /// How many names stand in a test's name.
 const NAMED: usize = 3;
@@ -27,8 +24,13 @@ const NAMED: usize = 3;
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
     pub(super) name: String,
+    /// Whom it is about.
+    pub(super) units: Vec<(Direction, UnitNumber)>,
     pub(super) assertions: Vec<DraftAssertion>,
 }
+
+/// The place of a workload in [`Groups::units`].
+pub(super) type UnitNumber = usize;
 
 /// An assertion to write.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,54 +58,63 @@ pub(super) struct Starter<'a> {
     program: &'a PolicyProgram,
     connections: &'a Connections,
     groups: &'a Groups,
+    /// How each workload is written, by its place.
+    names: Vec<Vec<String>>,
+    /// How many workloads a namespace has.
+    in_namespace: BTreeMap<&'a str, usize>,
+    /// Of these also what only an address that is not known would tell is told.
+    cautious: &'a BTreeSet<(Direction, UnitNumber)>,
 }
+
+/// Who is at the other end, and on which ports; `None`: on all.
+type Said = Vec<(Vec<EndText>, Option<Vec<String>>)>;
 
 /// Who may send, or be sent, what; by disjoint parts of all traffic.
 type Parts = Vec<(TrafficSet, EndSet)>;
 
-/// The tests of a cluster.
-pub(super) fn drafts(cluster: &Cluster) -> Vec<Draft> {
+/// The tests of a cluster. Of the `cautious` ones also who would come through if an address that is not
+/// known should be such as a policy asks for.
+pub(super) fn drafts(cluster: &Cluster, cautious: &BTreeSet<(Direction, UnitNumber)>) -> Vec<Draft> {
     let program = PolicyProgram::compile(cluster);
     let connections = Connections::new(cluster, &program);
     let groups = Groups::new(cluster, &program, By::Workload);
-    let starter = Starter { cluster, program: &program, connections: &connections, groups: &groups };
+    let names = groups.units().iter().map(|unit| unit_names(cluster, unit)).collect();
+    let mut in_namespace: BTreeMap<&str, usize> = BTreeMap::new();
+    for unit in groups.units() {
+        *in_namespace.entry(&unit.namespace).or_default() += 1;
+    }
+    let (program, connections, groups) = (&program, &connections, &groups);
+    let starter = Starter { cluster, program, connections, groups, names, in_namespace, cautious };
     Direction::ALL.into_iter().flat_map(|direction| starter.direction(direction)).collect()
 }
 
 impl Starter<'_> {
     /// The tests about one direction: workloads of a namespace that say the same are one.
     fn direction(&self, direction: Direction) -> Vec<Draft> {
-        type Said = Vec<(Vec<EndText>, Vec<String>)>;
-        let mut order: Vec<(String, Said, Vec<String>)> = Vec::new();
-        let mut alike: BTreeMap<(String, Said), Vec<&Unit>> = BTreeMap::new();
-        for unit in self.groups.units() {
+        let mut drafts: Vec<(String, Said, Vec<UnitNumber>)> = Vec::new();
+        for (number, unit) in self.groups.units().iter().enumerate() {
             if !self.is_isolated(unit, direction) {
                 continue;
             }
-            let said: Said = self
-                .parts(unit, direction)
-                .into_iter()
-                .map(|(traffic, ends)| {
-                    // Whatever part it is, of all traffic nothing needs to be listed.
-                    let ports = if traffic == everything() { Vec::new() } else { written(&traffic) };
-                    (self.texts(&ends), ports)
-                })
-                .collect();
-            let key = (unit.namespace.to_string(), said);
-            if !alike.contains_key(&key) {
-                order.push((key.0.clone(), key.1.clone(), Vec::new()));
+            let parts = self.parts(number, unit, direction).into_iter().map(|(traffic, ends)| {
+                let ports = (traffic != everything()).then(|| written(&traffic));
+                (self.texts(&ends), ports)
+            });
+            let said: Said = parts.collect();
+            // Those of one namespace come one after the other.
+            let mut own = drafts.iter_mut().rev().take_while(|draft| draft.0 == *unit.namespace);
+            match own.find(|draft| draft.1 == said) {
+                Some((_, _, units)) => units.push(number),
+                None => drafts.push((unit.namespace.to_string(), said, vec![number])),
             }
-            alike.entry(key).or_default().push(unit);
         }
-        let drafts = order.into_iter().map(|(namespace, said, _)| {
-            let units = alike.remove(&(namespace, said.clone())).unwrap_or_default();
-            self.draft(&units, &said, direction)
-        });
-        drafts.collect()
+        drafts.iter().map(|(_, said, units)| self.draft(units, said, direction)).collect()
     }
 
-    fn draft(&self, units: &[&Unit], said: &[(Vec<EndText>, Vec<String>)], direction: Direction) -> Draft {
-        let own: Vec<EndText> = units.iter().flat_map(|unit| self.unit(unit)).map(EndText::Name).collect();
+    fn draft(&self, numbers: &[UnitNumber], said: &Said, direction: Direction) -> Draft {
+        let units: Vec<&Unit> = numbers.iter().filter_map(|number| self.groups.units().get(*number)).collect();
+        let own: Vec<EndText> =
+            numbers.iter().filter_map(|number| self.names.get(*number)).flatten().cloned().map(EndText::Name).collect();
         let ends = |other: Vec<EndText>| match direction {
             Direction::Ingress => (other, own.clone()),
             Direction::Egress => (own.clone(), other),
@@ -115,11 +126,11 @@ impl Starter<'_> {
         let mut assertions = Vec::new();
         for (others, ports) in said {
             let (from, to) = ends(others.clone());
-            let ports = (!ports.is_empty()).then(|| ("ports", ports.clone()));
+            let ports = ports.as_ref().map(|ports| ("ports", ports.clone()));
             assertions.push(DraftAssertion { key, from, to, ports });
         }
-        if said.iter().all(|(_, ports)| !ports.is_empty()) {
-            let listed: Vec<String> = said.iter().flat_map(|(_, ports)| ports.iter().cloned()).collect();
+        if said.iter().all(|(_, ports)| ports.is_some()) {
+            let listed: Vec<String> = said.iter().flat_map(|(_, ports)| ports.iter().flatten().cloned()).collect();
             let (from, to) = ends(vec![EndText::Name("anyone".to_owned())]);
             let ports = (!listed.is_empty()).then_some(("exceptPorts", listed));
             assertions.push(DraftAssertion { key: "deny", from, to, ports });
@@ -133,7 +144,7 @@ impl Starter<'_> {
             (Direction::Egress, true) => format!("{who} {} nothing", verb("reaches", "reach")),
             (Direction::Egress, false) => format!("what {who} {}", verb("reaches", "reach")),
         };
-        Draft { name, assertions }
+        Draft { name, units: numbers.iter().map(|number| (direction, *number)).collect(), assertions }
     }
 
     fn is_isolated(&self, unit: &Unit, direction: Direction) -> bool {
@@ -142,10 +153,11 @@ impl Starter<'_> {
         profiles.any(|profile| !profile.is_open())
     }
 
-    /// Who reaches a workload, or whom it reaches; also who would if an address that is not known were
-    /// such as a policy asks for.
-    fn parts(&self, unit: &Unit, direction: Direction) -> Parts {
-        let relation = self.connections.possible().unwrap_or(self.connections.allowed());
+    /// Who reaches a workload, or whom it reaches.
+    fn parts(&self, number: UnitNumber, unit: &Unit, direction: Direction) -> Parts {
+        let is_cautious = self.cautious.contains(&(direction, number));
+        let possible = self.connections.possible().filter(|_| is_cautious);
+        let relation = possible.unwrap_or(self.connections.allowed());
         let ends = self.connections.ends();
         let identities = unit.pods.iter().filter_map(|pod| self.program.identity_of(*pod));
         let own: EndSet = identities.map(|identity| ends.of_identity(identity).number()).collect();
@@ -193,20 +205,21 @@ impl Starter<'_> {
         };
         let mut texts: BTreeSet<EndText> = BTreeSet::new();
         let counts = self.groups.counts(set);
-        let mut namespaces: BTreeMap<&str, Vec<&Unit>> = BTreeMap::new();
-        for (id, _) in counts {
-            let unit = self.groups.unit(id);
-            namespaces.entry(&unit.namespace).or_default().push(unit);
+        let mut namespaces: BTreeMap<&str, Vec<UnitId>> = BTreeMap::new();
+        for id in counts.into_keys() {
+            namespaces.entry(&self.groups.unit(id).namespace).or_default().push(id);
         }
         for (namespace, units) in namespaces {
-            let all = self.groups.units().iter().filter(|unit| *unit.namespace == *namespace).count();
+            let all = self.in_namespace.get(namespace).copied().unwrap_or_default();
             if all > 1 && all == units.len() {
                 texts.insert(EndText::Name(format!("ns/{namespace}")));
                 continue;
             }
             // Whoever has an address in a network is meant by that.
-            let other = units.into_iter().filter(|unit| !unit.pods.iter().all(|pod| self.is_within(*pod, &networks)));
-            texts.extend(other.flat_map(|unit| self.unit(unit)).map(EndText::Name));
+            let is_within = |pod: &PodId| self.cluster.pod(*pod).addresses.iter().any(|a| networks.contains(a));
+            let other = units.into_iter().filter(|id| !self.groups.unit(*id).pods.iter().all(is_within));
+            let names = other.filter_map(|id| self.names.get(id.index())).flatten();
+            texts.extend(names.cloned().map(EndText::Name));
         }
         for (_, end) in self.connections.ends().members(set) {
             if let End::Node { node, .. } = end {
@@ -217,48 +230,14 @@ impl Starter<'_> {
             }
         }
         let mut texts: Vec<EndText> = texts.into_iter().collect();
-        texts.extend(self.outside(outside));
+        if outside == OutsideMembers::All {
+            texts.push(EndText::Name("outside".to_owned()));
+        }
+        texts.extend(blocks::of(&networks).into_iter().map(|block| match block.except.as_slice() {
+            [] => EndText::Name(block.cidr.to_string()),
+            except => EndText::Block(block.cidr.to_string(), except.iter().map(ToString::to_string).collect()),
+        }));
         texts
-    }
-
-    fn outside(&self, outside: OutsideMembers) -> Vec<EndText> {
-        let only = Members { pods: PodMembers::None, nodes: Some(Vec::new()), outside };
-        let texts = Namer::new(self.cluster, self.groups).texts(&only).into_iter();
-        let texts = texts.map(|text| match text.split_once(" without ") {
-            Some((cidr, except)) => {
-                EndText::Block(cidr.to_owned(), except.split(", ").map(ToOwned::to_owned).collect())
-            }
-            None => EndText::Name(text),
-        });
-        texts.collect()
-    }
-
-    fn is_within(&self, pod: PodId, networks: &PrefixSet) -> bool {
-        self.cluster.pod(pod).addresses.iter().any(|address| networks.contains(address))
-    }
-
-    /// A workload by one name, when that means its pods and nobody else; else each of its pods.
-    fn unit(&self, unit: &Unit) -> Vec<String> {
-        if let UnitKind::Workload(kind, name) = &unit.kind {
-            let text = format!("{}/{kind}/{name}", unit.namespace);
-            let resolver = Resolver { cluster: self.cluster, namespace: "" };
-            let found = Selection::parse(&resolver, &text);
-            if found.is_ok_and(|found| found.pods == unit.pods && found.nodes.is_empty()) {
-                return vec![text];
-            }
-        }
-        unit.pods.iter().map(|pod| self.pod(*pod)).collect()
-    }
-
-    /// A name in two parts, unless that could be read in another way.
-    fn pod(&self, pod: PodId) -> String {
-        let id = &self.cluster.pod(pod).id;
-        let is_kind = Kind::parse(&id.namespace).is_some();
-        if is_kind || matches!(id.namespace.as_str(), "ns" | "namespace" | "namespaces") {
-            format!("{}/pod/{}", id.namespace, id.name)
-        } else {
-            id.to_string()
-        }
     }
 
     fn title(&self, unit: &Unit) -> String {
@@ -266,6 +245,29 @@ impl Starter<'_> {
             UnitKind::Workload(_, name) | UnitKind::Pod(name) => format!("{}/{name}", unit.namespace),
             UnitKind::Namespace => unit.namespace.to_string(),
         }
+    }
+}
+
+/// A workload by one name, when that means its pods and nobody else; else each of its pods.
+fn unit_names(cluster: &Cluster, unit: &Unit) -> Vec<String> {
+    if let UnitKind::Workload(kind, name) = &unit.kind {
+        let text = format!("{}/{kind}/{name}", unit.namespace);
+        let found = Selection::parse(&Resolver { cluster, namespace: "" }, &text);
+        if found.is_ok_and(|found| found.pods == unit.pods && found.nodes.is_empty()) {
+            return vec![text];
+        }
+    }
+    unit.pods.iter().map(|pod| pod_name(cluster, *pod)).collect()
+}
+
+/// A name in two parts, unless that could be read in another way.
+fn pod_name(cluster: &Cluster, pod: PodId) -> String {
+    let id = &cluster.pod(pod).id;
+    let is_kind = Kind::parse(&id.namespace).is_some();
+    if is_kind || matches!(id.namespace.as_str(), "ns" | "namespace" | "namespaces") {
+        format!("{}/pod/{}", id.namespace, id.name)
+    } else {
+        id.to_string()
     }
 }
 
@@ -307,6 +309,6 @@ fn disjoint(grants: impl Iterator<Item = (TrafficSet, EndSet)>) -> Parts {
             None => merged.push((traffic, ends)),
         }
     }
-    merged.sort_by(|a, b| written(&a.0).cmp(&written(&b.0)));
+    merged.sort_by_cached_key(|(traffic, _)| written(traffic));
     merged
 }

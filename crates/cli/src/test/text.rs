@@ -21,8 +21,8 @@ const INDENT: &str = "      ";
 
 /// Prints outcomes.
 pub(super) struct Printer<'a> {
-    /// The files that the reasons point into.
-    pub(super) excerpts: &'a Excerpts,
+    /// What shortens the names of the files that reasons point into.
+    pub(super) excerpts: Option<&'a Excerpts>,
     /// The names of the test files.
     pub(super) sources: &'a palisade_engine::model::Sources,
     pub(super) width: usize,
@@ -106,7 +106,9 @@ impl Printer<'_> {
     }
 
     fn at(&self, reason: &Reason) -> Option<String> {
-        Some(format!("{}:{}", self.excerpts.short(reason.file.as_deref()?), reason.line?))
+        let file = reason.file.as_deref()?;
+        let file = self.excerpts.map_or(file, |excerpts| excerpts.short(file));
+        Some(format!("{file}:{}", reason.line?))
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Who {
     pub(super) named_nodes: Vec<NodeId>,
     /// Addresses that neither a pod nor a node has.
     pub(super) outside: PrefixSet,
+    /// The networks that were asked for: whoever comes to have an address in one is meant too.
+    pub(super) networks: PrefixSet,
 }
 
 /// Destinations and what is asked about all of them.
@@ -54,6 +56,7 @@ impl Who {
             nodes: nodes.filter(|node| self.nodes.binary_search(node).is_err()).collect(),
             named_nodes: Vec::new(),
             outside: everywhere().difference(&self.outside),
+            networks: PrefixSet::empty(),
         }
     }
 
@@ -94,6 +97,7 @@ impl Who {
         self.nodes.extend(other.nodes);
         self.named_nodes.extend(other.named_nodes);
         self.outside = self.outside.union(&other.outside);
+        self.networks = self.networks.union(&other.networks);
         self.pods.sort_unstable();
         self.pods.dedup();
         for nodes in [&mut self.nodes, &mut self.named_nodes] {
@@ -193,6 +197,7 @@ fn one(resolver: &Resolver<'_>, item: &Item) -> Result<Who, Missing> {
                 pods: pods.map(|(id, _)| id).collect(),
                 nodes: nodes.map(|(id, _)| id).collect(),
                 outside: network.clone(),
+                networks: network.clone(),
                 ..Who::default()
             })
         }
@@ -213,8 +218,9 @@ fn one(resolver: &Resolver<'_>, item: &Item) -> Result<Who, Missing> {
         }
         Meant::Named(end) => match Selection::parse(resolver, &item.text) {
             Ok(Selection { pods, nodes, outside }) => {
+                let networks = if let EndName::Address(_) = end { outside.clone() } else { PrefixSet::empty() };
                 let mut who = Who::default();
-                who.add(Who { pods, named_nodes: nodes.clone(), nodes, outside });
+                who.add(Who { pods, named_nodes: nodes.clone(), nodes, outside, networks });
                 Ok(who)
             }
             Err(error) if is_ambiguous(resolver, end) => {

@@ -14,6 +14,9 @@ use palisade_engine::{
 };
 use palisade_manifest::{ReadOptions, read_paths};
 
+/// From, to, and by which protocol.
+type Pair<'t> = (&'t str, &'t str, Protocol);
+
 /// Judges every row of `flows` by one relation. Where a pair's rows are complete, having every port that
 /// the table asks anybody about, so does what lies between them: between two neighbouring ports of one
 /// verdict all ports must have it, since every boundary is asked about on both sides.
@@ -23,7 +26,7 @@ pub(crate) fn judge(case: &Path, flows: &Path, family: &str) -> Result<(), Faile
     let program = PolicyProgram::compile(&cluster);
     let connections = Connections::new(&cluster, &program);
     let asked = if family == "4" { Family::V4 } else { Family::V6 };
-    let mut pairs: BTreeMap<(&str, &str, Protocol), Vec<(u16, bool)>> = BTreeMap::new();
+    let mut pairs: BTreeMap<Pair<'_>, Vec<(u16, bool)>> = BTreeMap::new();
     let table = std::fs::read_to_string(flows)?;
     for line in table.lines().skip(1) {
         let columns: Vec<&str> = line.split('\t').collect();

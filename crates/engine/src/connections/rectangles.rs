@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Cell, Connections, EndSet, Relation, TrafficId};
+use super::{Cell, Connections, EndSet, Relation, Row, TrafficId};
 use crate::{compile::Interner, model::Family, sets::TrafficSet};
 
 /// Everyone of `from` and everyone of `to`, and what is so between any two of them.
@@ -50,7 +50,8 @@ impl Connections {
         let mut sets: Interner<TrafficSet> = Interner::default();
         let mut merged = Merged::default();
         let mut asked: FxHashMap<Cell, Option<Over>> = FxHashMap::default();
-        for row in relation.rows() {
+        let meant = |row: &&Row| query.to.as_ref().is_none_or(|to| !row.destinations.is_disjoint(to));
+        for row in relation.rows().iter().filter(meant) {
             for (to, has) in self.by_families(&row.destinations) {
                 let to = narrowed(to, query.to.as_ref());
                 if to.is_empty() {
