@@ -142,16 +142,6 @@ impl Cell {
             Family::V6 => self.v6,
         }
     }
-
-    /// What holds whatever the family: where both ends have both, or one family only. `None` where the
-    /// two differ.
-    pub fn same(self) -> Option<TrafficId> {
-        match (self.v4, self.v6) {
-            (Some(v4), Some(v6)) if v4 == v6 => Some(v4),
-            (Some(only), None) | (None, Some(only)) => Some(only),
-            (Some(_), Some(_)) | (None, None) => None,
-        }
-    }
 }
 
 impl Relation {
