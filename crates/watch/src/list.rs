@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Objects on a page: what kubectl asks for.
-const PAGE: u32 = 500;
+pub(crate) const PAGE: u32 = 500;
 
 /// A list whose continue token expires is begun again so many times.
 const MOST_RESTARTS: usize = 3;
@@ -27,22 +27,25 @@ const PAUSES: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// The longest pause that a server may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A server that says nothing for so long will not answer.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// A page of a list.
 #[derive(Deserialize)]
-struct Page {
-    metadata: PageMetadata,
-    items: Option<Vec<Box<RawValue>>>,
+pub(crate) struct Page {
+    pub(crate) metadata: PageMetadata,
+    pub(crate) items: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Deserialize)]
-struct PageMetadata {
+pub(crate) struct PageMetadata {
     #[serde(default, rename = "continue")]
-    next: Option<String>,
+    pub(crate) next: Option<String>,
+    /// The moment that the whole list is of: where a watch goes on.
+    #[serde(default, rename = "resourceVersion")]
+    pub(crate) version: String,
 }
 
 /// `GET /apis`, and one version of a group.
@@ -278,7 +281,7 @@ impl Lister<'_, '_> {
 }
 
 /// What an answer that is no success says: the message of a Status, or the beginning of a text.
-fn message(body: &impl AsRef<[u8]>) -> String {
+pub(crate) fn message(body: &impl AsRef<[u8]>) -> String {
     #[derive(Deserialize)]
     struct Status {
         message: String,

@@ -8,14 +8,17 @@ use std::fmt;
 use serde::de::{Deserialize as _, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::resources::Resource;
+use crate::{
+    block_style::entry,
+    resources::{self, Resource},
+};
 
 /// What `kubectl apply` leaves behind: a copy of the object, which nobody reads.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Parts of objects other than policies that say nothing about traffic, and are most of their size. A
 /// part that is not in this list is read: what the reader comes to look at later is there.
-const BULK: [&str; 24] = [
+const BULK: [&str; 45] = [
     "annotations",
     "args",
     "command",
@@ -40,7 +43,31 @@ const BULK: [&str; 24] = [
     "ephemeralContainerStatuses",
     "images",
     "nodeInfo",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "blockOwnerDeletion",
+    "image",
+    "imagePullPolicy",
+    "imagePullSecrets",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "terminationGracePeriodSeconds",
+    "dnsPolicy",
+    "schedulerName",
+    "priority",
+    "priorityClassName",
+    "preemptionPolicy",
+    "enableServiceLinks",
+    "serviceAccount",
+    "serviceAccountName",
+    "startTime",
+    "qosClass",
 ];
+
+/// Of pods and nodes these too: of other kinds, they say which endpoints there are.
+const CONDITIONS: &str = "conditions";
 
 /// Mappings whose keys are the user's: no name in them is a field.
 const NAMES_OF_USERS: [&str; 5] = ["labels", "matchLabels", "selector", "nodeSelector", "annotations"];
@@ -50,35 +77,58 @@ const NAMES_OF_USERS: [&str; 5] = ["labels", "matchLabels", "selector", "nodeSel
 /// # Errors
 /// When it is no JSON object.
 pub(crate) fn text(resource: &Resource, object: &RawValue) -> serde_json::Result<(String, String)> {
-    let dropped: &[&str] = if resource.is_policy() { &["managedFields"] } else { &BULK };
-    let mut deserializer = serde_json::Deserializer::from_str(object.get());
-    let mut object = Map::deserialize(Kept { dropped }.deserialize(&mut deserializer)?)?;
-    if let Some(annotations) = object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"))
-        && let Value::Object(annotations) = annotations
-    {
-        annotations.remove(LAST_APPLIED);
-    }
+    let object = fields(resource, object)?;
     let of = |field| object.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
     let name = match (of("namespace"), of("name").unwrap_or_default()) {
         (Some(namespace), name) => format!("{namespace}/{name}"),
         (None, name) => name.to_owned(),
     };
+    Ok((name, written(resource, &object)))
+}
+
+/// The fields of an object that somebody may look at.
+///
+/// # Errors
+/// When it is no JSON object.
+pub(crate) fn fields(resource: &Resource, object: &RawValue) -> serde_json::Result<Map<String, Value>> {
+    let dropped: &[&str] = if resource.is_policy() { &["managedFields"] } else { &BULK };
+    let conditions = !(*resource == resources::PODS || *resource == resources::NODES);
+    let mut deserializer = serde_json::Deserializer::from_str(object.get());
+    let mut object = Map::deserialize(Kept { dropped, conditions }.deserialize(&mut deserializer)?)?;
+    if let Some(annotations) = object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"))
+        && let Value::Object(annotations) = annotations
+    {
+        annotations.remove(LAST_APPLIED);
+    }
+    Ok(object)
+}
+
+/// Fields as the text of an object.
+pub(crate) fn written(resource: &Resource, object: &Map<String, Value>) -> String {
     // The items of a list do not say what they are.
     let mut text = String::new();
     entry(&mut text, "apiVersion", &Value::String(resource.api_version()), 0);
     entry(&mut text, "kind", &Value::String(resource.kind.to_string()), 0);
-    for (key, value) in &object {
+    for (key, value) in object {
         if key != "apiVersion" && key != "kind" {
             entry(&mut text, key, value, 0);
         }
     }
-    Ok((name, text))
+    text
 }
 
 /// Reads a value without the fields of these names: they are never in memory.
 #[derive(Clone, Copy)]
 struct Kept<'d> {
     dropped: &'d [&'d str],
+    /// Whether `conditions` are read.
+    conditions: bool,
+}
+
+impl Kept<'_> {
+    fn is_dropped(&self, key: &str) -> bool {
+        self.dropped.contains(&key) || (key == CONDITIONS && !self.conditions)
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Kept<'_> {
@@ -99,7 +149,7 @@ impl<'de> Visitor<'de> for Kept<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            if self.dropped.contains(&key.as_str()) {
+            if self.is_dropped(&key) {
                 map.next_value::<IgnoredAny>()?;
             } else if NAMES_OF_USERS.contains(&key.as_str()) {
                 fields.insert(key, map.next_value()?);
@@ -141,108 +191,6 @@ impl<'de> Visitor<'de> for Kept<'_> {
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
-}
-
-/// `key: value` in block style, `depth` spaces in.
-fn entry(text: &mut String, key: &str, value: &Value, depth: usize) {
-    indent(text, depth);
-    field(text, key, value, depth);
-}
-
-/// The same where the line has begun.
-fn field(text: &mut String, key: &str, value: &Value, depth: usize) {
-    scalar(text, key);
-    text.push(':');
-    match value {
-        Value::Object(object) if !object.is_empty() => {
-            text.push('\n');
-            for (key, value) in object {
-                entry(text, key, value, depth + 2);
-            }
-        }
-        // As kubectl does: the items of a key stand under it, not further in.
-        Value::Array(items) if !items.is_empty() => {
-            text.push('\n');
-            sequence(text, items, depth);
-        }
-        value => {
-            text.push(' ');
-            leaf(text, value);
-            text.push('\n');
-        }
-    }
-}
-
-fn sequence(text: &mut String, items: &[Value], depth: usize) {
-    for value in items {
-        indent(text, depth);
-        text.push_str("- ");
-        match value {
-            Value::Object(object) if !object.is_empty() => {
-                for (number, (key, value)) in object.iter().enumerate() {
-                    // The first key stands behind the hyphen.
-                    indent(text, if number == 0 { 0 } else { depth + 2 });
-                    field(text, key, value, depth + 2);
-                }
-            }
-            // No object of the API has a list of lists.
-            Value::Array(items) => text.push_str(&format!("{}\n", Value::from(items.as_slice()))),
-            value => {
-                leaf(text, value);
-                text.push('\n');
-            }
-        }
-    }
-}
-
-fn indent(text: &mut String, depth: usize) {
-    text.extend(std::iter::repeat_n(' ', depth));
-}
-
-fn leaf(text: &mut String, value: &Value) {
-    match value {
-        Value::Null => text.push_str("null"),
-        Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
-        Value::Number(number) => text.push_str(&number.to_string()),
-        Value::String(value) => scalar(text, value),
-        Value::Array(_) => text.push_str("[]"),
-        Value::Object(_) => text.push_str("{}"),
-    }
-}
-
-/// A string, in quotes wherever it might be read as something else without.
-fn scalar(text: &mut String, value: &str) {
-    if is_plain(value) {
-        return text.push_str(value);
-    }
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' | '\\' => {
-                text.push('\\');
-                text.push(c);
-            }
-            '\n' => text.push_str("\\n"),
-            '\t' => text.push_str("\\t"),
-            // Also what some reader takes for the end of a line, or for no character.
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                text.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-}
-
-/// Whether every reader of YAML takes a text without quotes for this string.
-fn is_plain(value: &str) -> bool {
-    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-    let Some(first) = value.chars().next() else { return false };
-    let harmless = value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'));
-    let is_word = WORDS.iter().any(|word| value.eq_ignore_ascii_case(word));
-    // No number has a slash or two dots: networks and addresses need no quotes.
-    let no_number = value.contains('/') || value.matches('.').count() > 1;
-    harmless && !is_word && (first.is_ascii_alphabetic() || (first.is_ascii_digit() && no_number))
 }
 
 #[cfg(test)]
@@ -302,9 +250,14 @@ spec:
     #[test]
     fn bulk_goes_and_what_users_name_so_stays() {
         let pod = json!({
-            "metadata": {"name": "x", "labels": {"env": "prod", "images": "y"}, "annotations": {"a": "b"}},
+            "metadata": {
+                "name": "x", "uid": "u", "annotations": {"a": "b"},
+                "labels": {"env": "prod", "images": "y", "uid": "z"},
+                "ownerReferences": [{"kind": "ReplicaSet", "name": "r", "controller": true, "uid": "v"}],
+            },
+            "status": {"conditions": [{"type": "Ready"}], "phase": "Running"},
             "spec": {
-                "containers": [{"env": [{"name": "A"}], "ports": [{"containerPort": 80}]}],
+                "containers": [{"env": [{"name": "A"}], "ports": [{"containerPort": 80}], "image": "i"}],
                 "nodeSelector": {"env": "prod"},
                 "volumes": [{}],
             },
@@ -313,10 +266,19 @@ spec:
         let read = yaml::objects(&text);
         let kept = json!([{
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "x", "labels": {"env": "prod", "images": "y"}},
+            "metadata": {
+                "name": "x", "labels": {"env": "prod", "images": "y", "uid": "z"},
+                "ownerReferences": [{"kind": "ReplicaSet", "name": "r", "controller": true}],
+            },
+            "status": {"phase": "Running"},
             "spec": {"containers": [{"ports": [{"containerPort": 80}]}], "nodeSelector": {"env": "prod"}},
         }]);
         assert_eq!(Value::Array(read), kept);
+        let reading = palisade_manifest::read_text("pod", &text, &palisade_manifest::ReadOptions::default());
+        assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
+        assert_eq!(reading.inventory.pods.len(), 1);
+        let slice = json!({"metadata": {"name": "x"}, "endpoints": [{"conditions": {"ready": true}}]});
+        assert!(text_of("endpointslices", &slice).1.contains("ready: true"));
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -7,6 +7,12 @@ use palisade_engine::model::WorkloadKind;
 /// The group of the cluster-wide policies, which are installed as CRDs.
 pub(crate) const CLUSTER_POLICIES: &str = "policy.networking.k8s.io";
 
+pub(crate) const NAMESPACES: Resource = Resource::built_in("", "v1", "namespaces", "Namespace", false);
+pub(crate) const NODES: Resource = Resource::built_in("", "v1", "nodes", "Node", false);
+pub(crate) const PODS: Resource = Resource::built_in("", "v1", "pods", "Pod", true);
+pub(crate) const NETWORK_POLICIES: Resource =
+    Resource::built_in("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", true);
+
 /// One resource of the API, in one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -66,15 +72,11 @@ impl fmt::Display for Resource {
 
 /// Everything that every cluster serves and an answer needs, in the order in which it is read.
 pub(crate) fn built_in() -> Vec<Resource> {
-    let mut all = vec![
-        Resource::built_in("", "v1", "namespaces", "Namespace", false),
-        Resource::built_in("", "v1", "nodes", "Node", false),
-        Resource::built_in("", "v1", "pods", "Pod", true),
-    ];
+    let mut all = vec![NAMESPACES, NODES, PODS];
     all.extend(WorkloadKind::ALL.map(workload));
     all.push(Resource::built_in("", "v1", "services", "Service", true));
     all.push(Resource::built_in("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true));
-    all.push(Resource::built_in("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", true));
+    all.push(NETWORK_POLICIES);
     all
 }
 

@@ -158,3 +158,107 @@ fn a_list_is_of_one_moment() {
     assert_eq!(get(&server, &target).0, 410, "no token is good any more");
     assert_eq!(json(&server, "/api/v1/namespaces/y/pods")["items"].as_array().unwrap().len(), 0);
 }
+
+/// The lines of a watch that ends by itself, without the lengths of its chunks.
+fn watched(server: &FakeServer, target: &str) -> Vec<Value> {
+    let (code, content_type, body) = get(server, target);
+    assert_eq!((code, content_type.as_str()), (200, "application/json"));
+    body.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Does to the server what a recorded watch says; what is no change is left out.
+fn replay(server: &FakeServer, events: &[Value]) {
+    for event in events {
+        let object = event["object"].clone();
+        let name = format!("{}/{}", object["metadata"]["namespace"], object["metadata"]["name"]).replace('"', "");
+        match event["type"].as_str().unwrap() {
+            "ADDED" | "MODIFIED" => server.put(object),
+            "DELETED" => server.delete("pods", &name),
+            _ => {}
+        }
+    }
+}
+
+fn recorded_events(name: &str) -> Option<Vec<Value>> {
+    Some(recorded(name)?.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+/// An event is shaped as the recorded one is.
+fn assert_shape(ours: &Value, theirs: &Value) {
+    assert_eq!(keys(ours), keys(theirs));
+    assert_eq!(ours["type"], theirs["type"]);
+    let (mine, real) = (&ours["object"], &theirs["object"]);
+    assert_eq!(keys(mine), keys(real), "{ours}");
+    for field in ["kind", "apiVersion", "spec", "status", "code", "reason"] {
+        if ours["type"] != "DELETED" {
+            assert_eq!(mine[field], real[field], "{ours}");
+        }
+    }
+    assert_eq!(keys(&mine["metadata"]), keys(&real["metadata"]), "{ours}");
+    for field in ["name", "namespace", "annotations", "labels", "deletionTimestamp"] {
+        assert_eq!(mine["metadata"][field], real["metadata"][field], "{ours}");
+    }
+}
+
+#[test]
+fn watches_are_shaped_as_recorded() {
+    let pages = ["list-pods-page-1.body", "list-pods-page-2.body"];
+    let Some(server) = with_recorded(&pages) else { return };
+    let Some(theirs) = recorded_events("watch-pods-changes.body") else { return };
+    let from = server.version();
+    replay(&server, &theirs);
+    let target = format!("/api/v1/pods?watch=1&resourceVersion={from}&allowWatchBookmarks=true&timeoutSeconds=1");
+    server.bookmark_every(std::time::Duration::from_millis(1));
+    let ours = watched(&server, &target);
+    // The idle bookmarks repeat; how many come is a matter of time.
+    let changes = theirs.iter().take_while(|event| event["type"] != "BOOKMARK").count();
+    assert_eq!(changes, 23);
+    assert!(ours.len() > changes, "{}", ours.len());
+    for (ours, theirs) in ours.iter().zip(theirs.iter().take(changes + 1)) {
+        assert_shape(ours, theirs);
+    }
+    let versions = ours.iter().map(|event| event["object"]["metadata"]["resourceVersion"].as_str().unwrap());
+    let versions: Vec<u64> = versions.map(|version| version.parse().unwrap()).collect();
+    assert!(versions.is_sorted() && versions.last() == Some(&server.version()), "{versions:?}");
+}
+
+#[test]
+fn lists_by_watch_are_shaped_as_recorded() {
+    let pages = ["list-pods-page-1.body", "list-pods-page-2.body"];
+    let Some(server) = with_recorded(&pages) else { return };
+    let Some(theirs) = recorded_events("watchlist-pods.body") else { return };
+    let target = "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
+                  &allowWatchBookmarks=true&timeoutSeconds=1";
+    let ours = watched(&server, target);
+    assert_eq!(ours.len(), 4);
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert_shape(ours, theirs);
+    }
+}
+
+#[test]
+fn what_is_forgotten_cannot_be_watched() {
+    let server = FakeServer::start().unwrap();
+    let from = server.version();
+    server.apply("{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x}}");
+    let target = |version: u64| format!("/api/v1/pods?watch=1&resourceVersion={version}&timeoutSeconds=1");
+    assert_eq!(watched(&server, &target(from)).len(), 1);
+    server.compact();
+    // As the API's documentation says: a success, and then one event.
+    let events = watched(&server, &target(from));
+    let [event] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((&event["type"], &event["object"]["code"]), (&"ERROR".into(), &410.into()));
+    assert_eq!((&event["object"]["kind"], &event["object"]["reason"]), (&"Status".into(), &"Expired".into()));
+    assert_eq!(watched(&server, &target(server.version())).len(), 0);
+}
+
+#[test]
+fn who_is_away_refuses() {
+    let server = FakeServer::start().unwrap();
+    let address = server.url().strip_prefix("http://").unwrap().to_owned();
+    server.go_away();
+    assert_eq!(TcpStream::connect(&address).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    server.apply("{apiVersion: v1, kind: Node, metadata: {name: n}}");
+    server.come_back().unwrap();
+    assert_eq!(json(&server, "/api/v1/nodes")["items"].as_array().unwrap().len(), 1);
+}

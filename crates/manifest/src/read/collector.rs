@@ -1,11 +1,17 @@
 //! Texts that come one by one, read into one inventory: the objects of a live cluster.
 
-use super::{ReadOptions, Reader, Reading, list::Before};
-use crate::texts::Lines;
+use super::{ReadOptions, Reader, Reading, list::Before, presentable};
+use crate::{interner::Interner, texts::Lines};
+
+/// After so many readings taken away, names are shared anew: those of objects that are long gone do not
+/// stay for ever, and a cluster is listed at least once before.
+const SHARED_FOR: usize = 1 << 17;
 
 /// Reads texts as they come; what came last can be taken back.
 pub struct Collector<'o> {
     reader: Reader<'o>,
+    /// How often a reading was taken since names are shared.
+    taken: usize,
 }
 
 /// How much a [`Collector`] had read at one moment.
@@ -23,7 +29,7 @@ pub enum Keep {
 impl<'o> Collector<'o> {
     /// Nothing read yet.
     pub fn new(options: &'o ReadOptions) -> Self {
-        Self { reader: Reader::new(options) }
+        Self { reader: Reader::new(options), taken: 0 }
     }
 
     /// Reads the documents of a text that is no file; `name` is what findings call it.
@@ -49,6 +55,20 @@ impl<'o> Collector<'o> {
     /// Takes back what was read since `mark`. The names of those inputs stay; nothing points at them.
     pub fn back_to(&mut self, mark: Mark) {
         self.reader.restore(mark.0);
+    }
+
+    /// All that was read, and begins with nothing: for objects that come one by one, for months. Equal
+    /// names stay one copy from reading to reading; that there was no object is no error.
+    pub fn take(&mut self) -> Reading {
+        let mut names = std::mem::take(&mut self.reader.names);
+        self.taken += 1;
+        if self.taken >= SHARED_FOR {
+            (names, self.taken) = (Interner::default(), 0);
+        }
+        let next = Reader { names, ..Reader::new(self.reader.options) };
+        let mut reading = std::mem::replace(&mut self.reader, next).reading;
+        reading.diagnostics.iter_mut().for_each(presentable);
+        reading
     }
 
     /// All that was read; texts without any object are an error, as they are for files.
@@ -82,6 +102,25 @@ mod tests {
         let sources = &reading.inventory.sources;
         let kept: Vec<_> = spans.map(|at| (sources.name(at.file), reading.texts.get(at.file).is_some())).collect();
         assert_eq!(kept, [("pods/a/one", true), ("pods/a/two", false)]);
+    }
+
+    #[test]
+    fn what_is_taken_stands_alone_and_shares_its_names() {
+        let options = ReadOptions::default();
+        let mut collector = Collector::new(&options);
+        collector.read("one", POD.replace("NAME", "one"), Keep::IfFaulty);
+        let one = collector.take();
+        collector.read("bad", POD.replace("NAME", "[]"), Keep::IfFaulty);
+        let bad = collector.take();
+        assert!(bad.has_errors() && bad.inventory.pods.is_empty());
+        collector.read("two", POD.replace("NAME", "two"), Keep::IfFaulty);
+        let two = collector.take();
+        assert!(!two.has_errors());
+        let ids = [&one, &two].map(|reading| reading.inventory.pods[0].id.clone());
+        assert_eq!(ids.clone().map(|id| id.to_string()), ["a/one", "a/two"]);
+        assert!(std::ptr::eq(ids[0].namespace.as_str(), ids[1].namespace.as_str()));
+        assert_eq!(two.inventory.sources.iter().count(), 1);
+        assert!(collector.take().diagnostics.is_empty());
     }
 
     #[test]

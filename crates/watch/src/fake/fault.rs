@@ -1,7 +1,10 @@
 //! What can go wrong, on demand.
 
+use std::time::Duration;
+
 use super::{
     http::{self, Answer, Request},
+    log,
     store::Store,
 };
 
@@ -13,6 +16,8 @@ pub struct Fault {
     pub(super) kind: Kind,
     /// Only the pages after the first.
     later_pages: bool,
+    /// Only watches, or only what is none.
+    watches: Option<bool>,
     /// How often at most.
     times: usize,
     pub(super) used: usize,
@@ -25,11 +30,15 @@ pub(super) enum Kind {
     Status(u16),
     Text(u16, &'static str),
     Closed,
+    /// What is answered comes late.
+    Slow(Duration),
+    /// A watch that says so and ends.
+    ErrorEvent(u16),
 }
 
 impl Fault {
     fn new(of: &str, kind: Kind) -> Self {
-        Self { of: of.to_owned(), kind, later_pages: false, times: usize::MAX, used: 0 }
+        Self { of: of.to_owned(), kind, later_pages: false, watches: None, times: usize::MAX, used: 0 }
     }
 
     /// The user may not do it: 403.
@@ -57,6 +66,28 @@ impl Fault {
         Self::new(of, Kind::Closed)
     }
 
+    /// The right answer, and it takes its time.
+    pub fn slow(of: &str, delay: Duration) -> Self {
+        Self::new(of, Kind::Slow(delay))
+    }
+
+    /// A watch that opens and ends with one event of type ERROR, with this code.
+    pub fn error_event(of: &str, code: u16) -> Self {
+        Self::new(of, Kind::ErrorEvent(code)).on_watches()
+    }
+
+    /// The same, only for watches.
+    #[must_use]
+    pub fn on_watches(self) -> Self {
+        Self { watches: Some(true), ..self }
+    }
+
+    /// The same, only for what is no watch.
+    #[must_use]
+    pub fn on_lists(self) -> Self {
+        Self { watches: Some(false), ..self }
+    }
+
     /// The same, only so often.
     #[must_use]
     pub fn times(self, times: usize) -> Self {
@@ -69,13 +100,15 @@ impl Fault {
         Self { later_pages: true, ..self }
     }
 
-    pub(super) fn is_about(&self, path: &str, later_page: bool) -> bool {
-        let same = path == self.of || path.rsplit('/').next() == Some(&self.of);
-        same && self.used < self.times && (later_page || !self.later_pages)
+    pub(super) fn is_about(&self, request: &Request) -> bool {
+        let same = request.path == self.of || request.path.rsplit('/').next() == Some(&self.of);
+        let later_page = request.query.get("continue").is_some_and(|token| !token.is_empty());
+        let as_asked = self.watches.is_none_or(|watches| watches == request.is_watch());
+        same && as_asked && self.used < self.times && (later_page || !self.later_pages)
     }
 }
 
-/// What comes instead of the answer.
+/// What comes instead of the answer, if another one does.
 pub(super) fn answer(kind: &Kind, request: &Request, store: &mut Store) -> Option<Answer> {
     Some(match kind {
         Kind::Forbidden => store.forbidden(request),
@@ -83,5 +116,7 @@ pub(super) fn answer(kind: &Kind, request: &Request, store: &mut Store) -> Optio
         Kind::Status(code) => http::status(*code, "InternalError", "it does not work today"),
         Kind::Text(code, text) => http::text(*code, text),
         Kind::Closed => Answer::Close,
+        Kind::ErrorEvent(code) => http::json(200, log::error(*code, "InternalError", "it does not work today")),
+        Kind::Slow(_) => return None,
     })
 }

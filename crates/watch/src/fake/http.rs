@@ -4,9 +4,13 @@ use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    thread,
+    time::Duration,
 };
 
 use serde_json::json;
+
+use super::watch::Asked;
 
 /// A request, understood.
 #[derive(Debug, Default)]
@@ -19,6 +23,10 @@ pub(super) struct Request {
 }
 
 impl Request {
+    pub(super) fn is_watch(&self) -> bool {
+        self.query.get("watch").is_some_and(|value| matches!(value.as_str(), "1" | "true"))
+    }
+
     pub(super) fn query_text(&self) -> String {
         self.query.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&")
     }
@@ -33,6 +41,10 @@ pub(super) enum Answer {
     },
     /// The connection ends here.
     Close,
+    /// An answer that goes on.
+    Watch(Box<Asked>),
+    /// The same, later.
+    After(Duration, Box<Answer>),
 }
 
 /// An answer of the API: JSON.
@@ -54,13 +66,32 @@ pub(super) fn status(code: u16, reason: &str, message: &str) -> Answer {
     json(code, status.to_string())
 }
 
-/// Answers one request after the other until the client has no more.
-pub(super) fn serve(connection: &TcpStream, answer: impl Fn(&Request) -> Answer) {
+/// Answers one request after the other until the client has no more. `stream` writes an answer that goes
+/// on, and says whether the connection is still good after it.
+pub(super) fn serve(
+    connection: &TcpStream,
+    answer: impl Fn(&Request) -> Answer,
+    stream: impl Fn(&TcpStream, Asked) -> bool,
+) {
     // An answer that waits for the acknowledgement of another would make every test slow.
     _ = connection.set_nodelay(true);
     let mut reader = BufReader::new(connection);
     while let Some(request) = read(&mut reader) {
-        let Answer::Body { code, content_type, body } = answer(&request) else { return };
+        let mut answer = answer(&request);
+        while let Answer::After(delay, later) = answer {
+            thread::sleep(delay);
+            answer = *later;
+        }
+        let (code, content_type, body) = match answer {
+            Answer::Body { code, content_type, body } => (code, content_type, body),
+            Answer::Watch(asked) => {
+                if stream(connection, *asked) {
+                    continue;
+                }
+                return;
+            }
+            Answer::Close | Answer::After(..) => return,
+        };
         let mut writer = connection;
         let text = format!(
             "HTTP/1.1 {code} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",

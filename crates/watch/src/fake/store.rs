@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::http::{self, Answer, Request};
+use super::{
+    http::{self, Answer, Request},
+    log::{self, Log},
+};
 use crate::resources::{self, Resource};
 
 /// The objects of one resource, by `namespace/name`: the order of the server's lists.
@@ -22,6 +25,7 @@ pub(super) struct Store {
     version: u64,
     /// What lists with more than one page are pages of, by resource and version.
     snapshots: HashMap<(String, u64), Arc<Objects>>,
+    pub(super) log: Log,
 }
 
 impl Default for Store {
@@ -32,6 +36,7 @@ impl Default for Store {
             // A real one has its own objects by the time anybody asks.
             version: 1000,
             snapshots: HashMap::new(),
+            log: Log::default(),
         }
     }
 }
@@ -79,14 +84,45 @@ impl Store {
             fields.remove("apiVersion");
             fields.remove("kind");
         }
-        objects.insert(key, Arc::new(object));
+        let object = Arc::new(object);
+        let before = objects.insert(key.clone(), Arc::clone(&object));
+        let kind = if before.is_some() { "MODIFIED" } else { "ADDED" };
+        self.log.add(now, &resource.plural, &key, kind, object);
     }
 
     pub(super) fn delete(&mut self, plural: &str, name: &str) {
+        let removed = self.objects.get_mut(plural).and_then(|objects| Arc::make_mut(objects).remove(name));
+        let Some(mut object) = removed else { return };
         self.version += 1;
-        if let Some(objects) = self.objects.get_mut(plural) {
-            Arc::make_mut(objects).remove(name);
-        }
+        // As it was last, with the version of its end.
+        object_in(Arc::make_mut(&mut object), "metadata")
+            .insert("resourceVersion".to_owned(), self.version.to_string().into());
+        self.log.add(self.version, plural, name, "DELETED", object);
+    }
+
+    /// Of the last change.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Forgets what was: no watch can begin before now, and no list goes on.
+    pub(super) fn compact(&mut self) {
+        self.log.forgotten = self.version;
+        self.snapshots.clear();
+    }
+
+    /// What to say to who wants to know what came after a version that is forgotten.
+    pub(super) fn is_forgotten(&self, version: u64) -> Option<String> {
+        let oldest = self.log.forgotten;
+        (version < oldest).then(|| format!("too old resource version: {version} ({oldest})"))
+    }
+
+    /// The objects of a resource as texts, each with its `apiVersion` and `kind`.
+    pub(super) fn all(&self, resource: &Resource, namespace: &str) -> Vec<String> {
+        let objects = self.objects.get(resource.plural.as_ref()).into_iter().flat_map(|objects| objects.iter());
+        let in_scope = objects
+            .filter(|(key, _)| namespace.is_empty() || key.split_once('/').is_some_and(|(ns, _)| ns == namespace));
+        in_scope.map(|(_, object)| log::whole(resource, object)).collect()
     }
 
     /// The answer to a request that nothing goes wrong with.
@@ -104,7 +140,7 @@ impl Store {
     }
 
     /// The resource that a path lists, and the namespace, which may be empty.
-    fn find(&self, path: &str) -> Option<(Resource, String)> {
+    pub(super) fn find(&self, path: &str) -> Option<(Resource, String)> {
         self.served.iter().find_map(|resource| {
             if path == resource.path() {
                 return Some((resource.clone(), String::new()));

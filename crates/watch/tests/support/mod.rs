@@ -1,6 +1,8 @@
 //! A folder for a kubeconfig, and the repository.
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
+pub(crate) mod follow;
+
 use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
