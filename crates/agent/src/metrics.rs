@@ -1,0 +1,118 @@
+//! The status in the text format of Prometheus (exposition format 0.0.4).
+
+use std::fmt::Write as _;
+
+use crate::{change::Kind, status::Status};
+
+/// The content type that goes with [`text`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Every metric of a status. Labels are names of ours, never a user's text.
+pub fn text(status: &Status) -> String {
+    let mut out = Text(String::new());
+    let counters = status.counters;
+    out.gauge("ready", "1 when this node enforces what the agent was told.", u64::from(status.ready));
+    for (name, help, value) in [
+        ("changes_total", "Changes received from the API server.", status.changes),
+        ("windows_total", "Times that rules were planned.", status.windows),
+        ("transactions_total", "Transactions that the kernel took.", counters.transactions),
+        ("errors_total", "Attempts and audits that failed.", counters.errors),
+        ("retries_total", "Attempts after a failure.", counters.retries),
+        ("rebuilds_total", "Attempts after a failure that read the table back first.", counters.rebuilds),
+        ("replacements_total", "Times the whole table was replaced.", counters.replacements),
+        ("audits_total", "Times the table was read back to compare it.", counters.audits),
+        ("drift_total", "Audits that found the table changed by somebody else, and repaired it.", counters.repairs),
+    ] {
+        out.family(name, help, "counter");
+        out.sample(name, "", value);
+    }
+    let sizes = status.sizes;
+    for (name, help, value) in [
+        ("policies", "NetworkPolicies of the cluster.", sizes.policies),
+        ("pods", "Pods of the cluster.", sizes.pods),
+        ("profiles", "Profiles that isolate a pod of this node.", sizes.profiles),
+        ("sets", "Sets and maps in the table.", sizes.sets),
+        ("elements", "Elements of all sets and maps.", sizes.elements),
+        ("chains", "Chains in the table.", sizes.chains),
+        ("poison_objects", "Objects that cannot be understood.", status.poison.len()),
+        ("disputed_addresses", "Addresses that somebody claims who does not have them.", status.disputes.len()),
+    ] {
+        out.gauge(name, help, u64::try_from(value).unwrap_or(u64::MAX));
+    }
+    let watch = |kind| status.watches.get(&kind).cloned().unwrap_or_default();
+    out.family("watch_synced", "1 when everything of this resource was told once.", "gauge");
+    for kind in Kind::ALL {
+        out.sample("watch_synced", &format!("{{resource=\"{kind}\"}}"), u64::from(watch(kind).synced));
+    }
+    out.family("watch_broken", "1 while the watch of this resource is broken.", "gauge");
+    for kind in Kind::ALL {
+        out.sample("watch_broken", &format!("{{resource=\"{kind}\"}}"), u64::from(watch(kind).trouble.is_some()));
+    }
+    out.family("watch_breaks_total", "Times that the watch of this resource broke.", "counter");
+    for kind in Kind::ALL {
+        out.sample("watch_breaks_total", &format!("{{resource=\"{kind}\"}}"), watch(kind).troubles);
+    }
+    let name = "programming_duration_seconds";
+    let help = "From a change received to the kernel's acknowledgement, for changes that led to a transaction.";
+    out.family(name, help, "histogram");
+    let programming = &status.programming;
+    for (bound, count) in programming.cumulative() {
+        out.sample("programming_duration_seconds_bucket", &format!("{{le=\"{bound}\"}}"), count);
+    }
+    out.sample("programming_duration_seconds_bucket", "{le=\"+Inf\"}", programming.count());
+    out.sample("programming_duration_seconds_sum", "", programming.sum());
+    out.sample("programming_duration_seconds_count", "", programming.count());
+    out.0
+}
+
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, help: &str, kind: &str) {
+        // Writing to a String does not fail, here and below.
+        _ = writeln!(self.0, "# HELP palisade_{name} {help}\n# TYPE palisade_{name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        _ = writeln!(self.0, "palisade_{name}{labels} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, help, "gauge");
+        self.sample(name, "", value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn each_sample_has_a_family_and_a_number() {
+        let mut status = Status { ready: true, ..Status::default() };
+        status.programming.observe(Duration::from_millis(7));
+        let text = text(&status);
+        let families: BTreeSet<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            let name = name.split('{').next().unwrap();
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+            assert!(families.contains(family), "{line}");
+        }
+        assert_eq!(text.matches("# TYPE").count(), families.len());
+        for line in [
+            "palisade_ready 1",
+            "palisade_programming_duration_seconds_bucket{le=\"0.005\"} 0",
+            "palisade_programming_duration_seconds_bucket{le=\"0.01\"} 1",
+            "palisade_programming_duration_seconds_bucket{le=\"+Inf\"} 1",
+            "palisade_programming_duration_seconds_sum 0.007",
+            "palisade_watch_synced{resource=\"networkpolicies\"} 0",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+        }
+    }
+}

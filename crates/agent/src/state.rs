@@ -1,0 +1,265 @@
+//! What is there: the single owner of every object that the agent was told of.
+//!
+//! Changes come in any order: a pod before its namespace, a policy before what it selects, one object
+//! twice. What follows from the objects depends on which are there, not on how they came; only an
+//! address that several claim at a time belongs to the one that claimed it last.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+};
+
+use palisade_engine::model::{
+    Cluster, Conflict, Inventory, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PodAddresses,
+};
+
+use crate::change::{Change, Key, Object, Poison};
+
+/// Every object by its name.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    namespaces: BTreeMap<Name, Namespace>,
+    nodes: BTreeMap<Name, Held<Node>>,
+    pods: BTreeMap<ObjectRef, Held<Pod>>,
+    policies: BTreeMap<ObjectRef, NetworkPolicy>,
+    poison: BTreeMap<Key, Vec<String>>,
+    /// Counts claims: a later one has a higher number.
+    clock: u64,
+}
+
+/// An object that has addresses, each with the number of its claim.
+#[derive(Clone, Debug)]
+struct Held<T> {
+    object: T,
+    claims: Vec<(IpAddr, u64)>,
+}
+
+/// The cluster as it follows from a [`State`].
+#[derive(Debug)]
+pub struct View {
+    /// The objects, without the addresses that they lost to others.
+    pub cluster: Cluster,
+    /// Which addresses somebody claims who does not have them, one line each.
+    pub disputes: Vec<String>,
+}
+
+/// Who an address belongs to, as the engine sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner<'a> {
+    /// A node; its host-network pods are it.
+    Node(&'a str),
+    /// A pod, or the node of a host-network pod that runs nowhere yet.
+    Pod(&'a ObjectRef),
+}
+
+/// The claim that wins is the greatest: a node's before a pod's (the packets of an address that the
+/// node has are its own, whatever a pod says), then the latest.
+#[derive(Clone, Copy, Debug)]
+struct Claim<'a> {
+    of_node: bool,
+    number: u64,
+    owner: Owner<'a>,
+}
+
+impl State {
+    /// Takes a change. Says whether anything that policies can see became different: most updates of
+    /// pods and nodes are about something else, and cost nothing then.
+    pub fn apply(&mut self, change: Change) -> bool {
+        match change {
+            Change::Set(object) => {
+                let healed = self.poison.remove(&object.key()).is_some();
+                self.set(object) || healed
+            }
+            Change::Poison(Poison::Policy(poison)) => {
+                let (policy, problems) = (poison.closed(), poison.problems);
+                self.apply(Change::Poison(Poison::Closed { policy, problems }))
+            }
+            Change::Poison(Poison::Closed { policy, problems }) => {
+                self.poison.insert(Key::Policy(policy.id.clone()), problems);
+                self.set(Object::Policy(policy))
+            }
+            Change::Poison(Poison::Other { key, problems }) => {
+                self.poison.insert(key, problems);
+                true
+            }
+            Change::Gone(key) => {
+                let healed = self.poison.remove(&key).is_some();
+                let was_there = match &key {
+                    Key::Namespace(name) => self.namespaces.remove(name).is_some(),
+                    Key::Node(name) => self.nodes.remove(name).is_some(),
+                    Key::Pod(id) => self.pods.remove(id).is_some(),
+                    Key::Policy(id) => self.policies.remove(id).is_some(),
+                };
+                was_there || healed
+            }
+            Change::Synced(_) | Change::Trouble { .. } => false,
+        }
+    }
+
+    fn set(&mut self, object: Object) -> bool {
+        match object {
+            Object::Namespace(object) => {
+                let before = self.namespaces.insert(object.name.clone(), object.clone());
+                before.is_none_or(|before| before.labels != object.labels)
+            }
+            Object::Policy(object) => {
+                self.policies.insert(object.id.clone(), object);
+                true
+            }
+            Object::Node(object) => {
+                let addresses = object.addresses.clone();
+                let held = self.nodes.get(&object.name);
+                let differs = held.is_none_or(|held| held.object.addresses != object.addresses);
+                let claims = claims(held.map(|held| held.claims.as_slice()), addresses, &mut self.clock);
+                self.nodes.insert(object.name.clone(), Held { object, claims });
+                differs
+            }
+            Object::Pod(object) => {
+                let live = object.is_live();
+                let addresses = object.addresses.iter().chain(object.host_addresses.iter()).filter(|_| live);
+                let held = self.pods.get(&object.id);
+                let differs = held.is_none_or(|held| !looks_alike(&held.object, &object));
+                let claims = claims(held.map(|held| held.claims.as_slice()), addresses, &mut self.clock);
+                self.pods.insert(object.id.clone(), Held { object, claims });
+                differs
+            }
+        }
+    }
+
+    /// What was not understood, with the reasons.
+    pub fn poison(&self) -> &BTreeMap<Key, Vec<String>> {
+        &self.poison
+    }
+
+    /// How many NetworkPolicies there are.
+    pub fn policies(&self) -> usize {
+        self.policies.len()
+    }
+
+    /// The cluster that follows. Two states of the same objects give the same, in the same order.
+    ///
+    /// # Errors
+    /// Never, as far as known: names are keys here, and every address is given to one owner before.
+    pub fn view(&self) -> Result<View, Vec<Conflict>> {
+        let (owners, losers) = self.owners();
+        let lost = |address: IpAddr, owner: Owner<'_>| {
+            let address = address.to_canonical();
+            losers.contains(&address) && owners.get(&address).is_some_and(|claim| claim.owner != owner)
+        };
+        let mut disputes = Vec::new();
+        let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
+        for Held { object, .. } in self.nodes.values() {
+            let mut node = object.clone();
+            let gone = node.addresses.extract_if(.., |address| lost(*address, Owner::Node(&object.name)));
+            disputes.extend(gone.map(|address| format!("{address} of Node {}", object.name)));
+            nodes.push(node);
+        }
+        let mut pods: Vec<Pod> = Vec::with_capacity(self.pods.len());
+        for Held { object, .. } in self.pods.values() {
+            let mut pod = object.clone();
+            if object.is_live() && !losers.is_empty() {
+                let is_lost = |address| lost(address, own(object));
+                disputes.extend(
+                    object.addresses.iter().filter(|a| is_lost(*a)).map(|a| format!("{a} of Pod {}", object.id)),
+                );
+                without(&mut pod.addresses, is_lost);
+                without(&mut pod.host_addresses, |address| lost(address, host(object)));
+            }
+            pods.push(pod);
+        }
+        let inventory = Inventory {
+            namespaces: self.namespaces.values().cloned().collect(),
+            nodes,
+            pods,
+            policies: self.policies.values().cloned().collect(),
+            ..Inventory::default()
+        };
+        Ok(View { cluster: inventory.into_cluster()?, disputes })
+    }
+
+    /// Who has each address, and the addresses that several claim.
+    fn owners(&self) -> (HashMap<IpAddr, Claim<'_>>, HashSet<IpAddr>) {
+        let mut owners: HashMap<IpAddr, Claim<'_>> = HashMap::with_capacity(self.pods.len());
+        let mut losers = HashSet::new();
+        for (address, new) in self.claims() {
+            let address = address.to_canonical();
+            match owners.get_mut(&address) {
+                None => {
+                    owners.insert(address, new);
+                }
+                Some(known) => {
+                    if known.owner != new.owner {
+                        losers.insert(address);
+                    }
+                    if (new.of_node, new.number) > (known.of_node, known.number) {
+                        *known = new;
+                    }
+                }
+            }
+        }
+        (owners, losers)
+    }
+
+    fn claims(&self) -> impl Iterator<Item = (IpAddr, Claim<'_>)> {
+        let of_nodes = self.nodes.iter().flat_map(|(name, held)| {
+            let claim = |number| Claim { of_node: true, number, owner: Owner::Node(name) };
+            held.claims.iter().map(move |(address, number)| (*address, claim(*number)))
+        });
+        let of_pods = self.pods.values().filter(|held| held.object.is_live()).flat_map(|held| {
+            let pod = &held.object;
+            let number =
+                |address| held.claims.iter().find(|(known, _)| *known == address).map_or(0, |(_, number)| *number);
+            let itself =
+                pod.addresses.iter().map(move |address| (address, pod.host_network, own(pod), number(address)));
+            // What a pod says of its node counts as long as nobody else says it.
+            let node_is_known = pod.node.as_ref().is_some_and(|node| self.nodes.contains_key(node));
+            let has_node = pod.node.is_some() || pod.host_network;
+            let node = pod.host_addresses.iter().filter(move |_| has_node && !node_is_known);
+            let node = node.map(move |address| (address, true, host(pod), number(address)));
+            itself.chain(node).map(|(address, of_node, owner, number)| (address, Claim { of_node, number, owner }))
+        });
+        of_nodes.chain(of_pods)
+    }
+}
+
+/// Who has the addresses of a pod.
+fn own(pod: &Pod) -> Owner<'_> {
+    if pod.host_network { host(pod) } else { Owner::Pod(&pod.id) }
+}
+
+/// Who has the addresses of a pod's host.
+fn host(pod: &Pod) -> Owner<'_> {
+    pod.node.as_ref().map_or(Owner::Pod(&pod.id), |node| Owner::Node(node))
+}
+
+fn without(addresses: &mut PodAddresses, is_lost: impl Fn(IpAddr) -> bool) {
+    addresses.v4 = addresses.v4.filter(|address| !is_lost((*address).into()));
+    addresses.v6 = addresses.v6.filter(|address| !is_lost((*address).into()));
+}
+
+/// An address that the object claimed before keeps its number.
+fn claims(
+    before: Option<&[(IpAddr, u64)]>,
+    addresses: impl IntoIterator<Item = IpAddr>,
+    clock: &mut u64,
+) -> Vec<(IpAddr, u64)> {
+    let known = |address| before.into_iter().flatten().find(|(known, _)| *known == address).copied();
+    let numbered = addresses.into_iter().map(|address| {
+        known(address).unwrap_or_else(|| {
+            *clock += 1;
+            (address, *clock)
+        })
+    });
+    numbered.collect()
+}
+
+/// Whether two versions of a pod differ in nothing that the ruleset depends on.
+fn looks_alike(a: &Pod, b: &Pod) -> bool {
+    a.labels == b.labels
+        && a.node == b.node
+        && a.addresses == b.addresses
+        && a.host_addresses == b.host_addresses
+        && a.host_network == b.host_network
+        && a.is_live() == b.is_live()
+        && a.ports == b.ports
+}

@@ -1,0 +1,160 @@
+//! What the tests share: a small cluster, random ones, and a kernel that several hold.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and fails so")]
+
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+};
+
+use palisade_agent::{
+    Change, Key, Kind, Object, Table,
+    enforce::{Failure, Found},
+};
+use palisade_engine::{
+    PolicyProgram,
+    model::{
+        Cluster, Inventory, LabelSelector, Labels, Name, Namespace, NamespaceScope, NetworkPolicy, Node, ObjectRef,
+        Peer, Phase, Pod, PodAddresses, PolicyRule, Requirement,
+    },
+};
+use palisade_nftables::{
+    difference::Difference,
+    fake::FakeKernel,
+    plan::{Options, plan},
+    ruleset::Ruleset,
+};
+use palisade_oracle::generate::Generator;
+
+/// Numbers that look random, the same in every run.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit.max(1)
+    }
+}
+
+/// A kernel that several agents, and a hand that meddles, have in common.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OneKernel(pub(crate) Arc<Mutex<FakeKernel>>);
+
+impl OneKernel {
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut FakeKernel) -> R) -> R {
+        work(&mut self.0.lock().unwrap())
+    }
+
+    pub(crate) fn ruleset(&self) -> Option<Ruleset> {
+        self.with(|kernel| kernel.ruleset().cloned())
+    }
+
+    pub(crate) fn transactions(&self) -> usize {
+        self.with(|kernel| kernel.transactions())
+    }
+}
+
+impl Table for OneKernel {
+    fn apply(&mut self, difference: &Difference) -> Result<usize, Failure> {
+        self.with(|kernel| Table::apply(kernel, difference))
+    }
+
+    fn found(&mut self, wanted: &Ruleset) -> Result<Found, Failure> {
+        self.with(|kernel| kernel.found(wanted))
+    }
+}
+
+pub(crate) fn pod(name: &str, node: &str, last: u8) -> Pod {
+    Pod {
+        id: ObjectRef::new("prod", name),
+        labels: [("app", name)].into_iter().collect(),
+        node: Some(node.into()),
+        addresses: PodAddresses { v4: Some(Ipv4Addr::new(10, 244, 0, last)), v6: None },
+        host_addresses: PodAddresses::default(),
+        host_network: false,
+        phase: Phase::Running,
+        ports: Vec::new(),
+        owner: None,
+        workload: None,
+        stand_in: false,
+        at: None,
+    }
+}
+
+pub(crate) fn node(name: &str, last: u8) -> Node {
+    let addresses = vec![Ipv4Addr::new(192, 168, 0, last).into()];
+    Node { name: name.into(), labels: Labels::default(), addresses, at: None }
+}
+
+/// Lets only `from` reach `to`, all pods of `prod` by their label `app`.
+pub(crate) fn only(from: &str, to: &str) -> NetworkPolicy {
+    let app = |name: &str| [Requirement::equals("app", name)].into_iter().collect::<LabelSelector>();
+    let peer = Peer::Pods { namespaces: NamespaceScope::Own, pods: app(from), at: None };
+    NetworkPolicy {
+        id: ObjectRef::new("prod", format!("{from}-to-{to}")),
+        annotations: Labels::default(),
+        subject: app(to),
+        policy_types: None,
+        ingress: vec![PolicyRule { peers: vec![peer], ports: Vec::new(), at: None }],
+        egress: Vec::new(),
+        at: None,
+    }
+}
+
+/// Two nodes, three pods, one policy.
+pub(crate) fn small() -> Vec<Change> {
+    let namespace = Namespace { name: "prod".into(), labels: Labels::default(), at: None };
+    vec![
+        Change::Set(Object::Pod(pod("web", "n1", 1))),
+        Change::Set(Object::Pod(pod("db", "n1", 2))),
+        Change::Set(Object::Pod(pod("other", "n2", 3))),
+        Change::Set(Object::Policy(only("web", "db"))),
+        Change::Set(Object::Namespace(namespace)),
+        Change::Set(Object::Node(node("n1", 1))),
+        Change::Set(Object::Node(node("n2", 2))),
+    ]
+}
+
+pub(crate) fn synced() -> impl Iterator<Item = Change> {
+    Kind::ALL.into_iter().map(Change::Synced)
+}
+
+pub(crate) fn gone(name: &str) -> Change {
+    Change::Gone(Key::Pod(ObjectRef::new("prod", name)))
+}
+
+/// The objects of a random cluster that an agent watches, ordered by name.
+pub(crate) fn inventory(seed: u64) -> Inventory {
+    let mut inventory = Generator::new(seed).inventory();
+    inventory.workloads.clear();
+    inventory.services.clear();
+    inventory.endpoint_slices.clear();
+    inventory.namespaces.sort_by(|a, b| a.name.cmp(&b.name));
+    inventory.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    inventory.pods.sort_by(|a, b| a.id.cmp(&b.id));
+    inventory.policies.sort_by(|a, b| a.id.cmp(&b.id));
+    inventory
+}
+
+pub(crate) fn objects(inventory: &Inventory) -> Vec<Object> {
+    (inventory.namespaces.iter().cloned().map(Object::Namespace))
+        .chain(inventory.nodes.iter().cloned().map(Object::Node))
+        .chain(inventory.pods.iter().cloned().map(Object::Pod))
+        .chain(inventory.policies.iter().cloned().map(Object::Policy))
+        .collect()
+}
+
+/// The ruleset of every node.
+pub(crate) fn rulesets(cluster: &Cluster) -> Vec<(Name, Ruleset)> {
+    let program = PolicyProgram::compile(cluster);
+    let ruleset = |id| plan(cluster, &program, id, &Options::default()).ruleset;
+    let mut rulesets: Vec<_> = cluster.nodes().map(|(id, node)| (node.name.clone(), ruleset(id))).collect();
+    rulesets.sort_by(|(a, _), (b, _)| a.cmp(b));
+    rulesets
+}
+
+/// The ruleset of some node of a random cluster.
+pub(crate) fn ruleset(seed: u64) -> Ruleset {
+    let cluster = inventory(seed).into_cluster().unwrap();
+    let all = rulesets(&cluster).into_iter().map(|(_, ruleset)| ruleset);
+    all.max_by_key(|ruleset| ruleset.chains.len()).unwrap_or_default()
+}
