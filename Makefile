@@ -47,4 +47,4 @@ clean: ## remove what was built
 	@sh scripts/need.sh cc:gcc ld:binutils
 
 .tools:
-	@sh scripts/need.sh nft:nftables unshare:util-linux setpriv:util-linux chromium:chromium
+	@sh scripts/need.sh nft:nftables unshare:util-linux setpriv:util-linux ip:iproute2 chromium:chromium

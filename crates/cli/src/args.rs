@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Lab(LabCommand),
     /// The nftables ruleset that a node would get
     Ruleset(Ruleset),
+    /// Enforce the cluster's policies on this node
+    Agent(AgentArguments),
     /// Whether this machine can enforce policies, and what to do if not
     Doctor(Doctor),
     /// A completion script for a shell
@@ -635,6 +637,53 @@ pub(crate) struct Ruleset {
 
     #[command(flatten)]
     pub(crate) input: Input,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Remove the table of this node: nothing is enforced afterwards
+    Cleanup,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+The agent watches Namespaces, Nodes, Pods and NetworkPolicies and keeps `table inet palisade` true. Nothing
+is written before all of them were told once; stopping it, however, changes nothing: the rules stay until
+`palisade agent cleanup`. It needs CAP_NET_ADMIN in the node's network namespace.
+
+It is new. Not here yet: cutting established connections that a change forbids, closing addresses of pods
+that are not known yet, the flow log, and compiling only what changed.
+
+Examples:
+  palisade agent --node worker-1
+  curl localhost:9402/readyz localhost:9402/metrics
+  palisade agent cleanup"
+)]
+pub(crate) struct AgentArguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<AgentCommand>,
+
+    /// The name of this node, as in `kubectl get nodes`
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) node: Option<String>,
+
+    /// Where /healthz, /readyz and /metrics are answered
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9402")]
+    pub(crate) listen: std::net::SocketAddr,
+
+    /// How often the table is read back and repaired, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) audit_every: u64,
+
+    /// The kubeconfig's context [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+
+    /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the pod's service account]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 //!
 //! Exit codes, of every subcommand: 0 yes, clean, the same; 1 no, findings, different; 2 could not be answered.
 
+mod agent;
 mod args;
 mod check;
 mod connections;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Lab(LabCommand::Run(arguments)) => lab::run(&arguments),
         Command::Ruleset(arguments) => ruleset::run(&arguments),
+        Command::Agent(arguments) => agent::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completion(arguments) => generate::completion(&arguments),
         Command::Man(arguments) => generate::man(&arguments),

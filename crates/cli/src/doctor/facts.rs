@@ -59,7 +59,7 @@ impl Facts {
             forwarding: [flag("net/ipv4/ip_forward"), flag("net/ipv6/conf/all/forwarding")],
             bridges: bridges(),
             bridged: [flag("net/bridge/bridge-nf-call-iptables"), flag("net/bridge/bridge-nf-call-ip6tables")],
-            ipvs: fs::read_to_string("/proc/net/ip_vs").map_or(0, |text| ipvs_services(&text)),
+            ipvs: ipvs(),
             conntrack: number("net/netfilter/nf_conntrack_count").zip(number("net/netfilter/nf_conntrack_max")),
             clock_is_behind: clock_is_behind(),
         }
@@ -71,6 +71,11 @@ fn net_admin() -> Option<bool> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     Some(u64::from_str_radix(line.trim(), 16).ok()? >> 12 & 1 == 1)
+}
+
+/// How many virtual services IPVS has here.
+pub(super) fn ipvs() -> usize {
+    fs::read_to_string("/proc/net/ip_vs").map_or(0, |text| ipvs_services(&text))
 }
 
 /// A virtual service is a line that begins with its protocol.

@@ -27,6 +27,11 @@ pub(crate) fn run(arguments: &Doctor) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(fails)))
 }
 
+/// How many Services IPVS has here.
+pub(crate) fn ipvs_services() -> usize {
+    facts::ipvs()
+}
+
 fn text(findings: &[Finding], width: usize) -> String {
     let mut text = String::new();
     let widest = findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
