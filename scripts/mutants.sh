@@ -10,4 +10,4 @@ exec cargo mutants \
 	--file 'crates/engine/src/connections/*.rs' --file 'crates/engine/src/diff.rs' --file 'crates/engine/src/diff/*.rs' \
 	--file 'crates/nftables/src/plan/*.rs' \
 	--test-package palisade-engine --test-package palisade-nftables --timeout 120 "$@" \
-	-- --lib --test agreement --test program --test semantics --test connections --test diff --test ends --test known_differences --test interpreter --test ruleset
+	-- --lib --test agreement --test program --test semantics --test connections --test diff --test ends --test known_connections --test known_differences --test interpreter --test ruleset

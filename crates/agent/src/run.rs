@@ -83,8 +83,8 @@ impl<T: Table> Agent<T> {
     pub fn new(settings: Settings, table: T) -> Self {
         let window = settings.window.clone();
         Self {
+            state: State::of(settings.node.clone()),
             settings,
-            state: State::default(),
             enforcer: Enforcer::new(table),
             window,
             synced: BTreeSet::new(),

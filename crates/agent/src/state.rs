@@ -25,6 +25,8 @@ pub struct State {
     poison: BTreeMap<Key, Vec<String>>,
     /// Counts claims: a later one has a higher number.
     clock: u64,
+    /// The node whose pods keep their addresses against pods of other nodes.
+    local: Option<Name>,
 }
 
 /// An object that has addresses, each with the number of its claim.
@@ -53,15 +55,28 @@ enum Owner<'a> {
 }
 
 /// The claim that wins is the greatest: a node's before a pod's (the packets of an address that the
-/// node has are its own, whatever a pod says), then the latest.
+/// node has are its own, whatever a pod says), then a pod's of the local node (nobody elsewhere can take
+/// an isolated pod here out of the rules by claiming its address), then the latest.
 #[derive(Clone, Copy, Debug)]
 struct Claim<'a> {
     of_node: bool,
+    is_local: bool,
     number: u64,
     owner: Owner<'a>,
 }
 
+impl Claim<'_> {
+    fn rank(&self) -> (bool, bool, u64) {
+        (self.of_node, self.is_local, self.number)
+    }
+}
+
 impl State {
+    /// Nothing yet, as seen from a node.
+    pub fn of(node: Name) -> Self {
+        Self { local: Some(node), ..Self::default() }
+    }
+
     /// Takes a change. Says whether anything that policies can see became different: most updates of
     /// pods and nodes are about something else, and cost nothing then.
     pub fn apply(&mut self, change: Change) -> bool {
@@ -191,7 +206,7 @@ impl State {
                     if known.owner != new.owner {
                         losers.insert(address);
                     }
-                    if (new.of_node, new.number) > (known.of_node, known.number) {
+                    if new.rank() > known.rank() {
                         *known = new;
                     }
                 }
@@ -202,7 +217,7 @@ impl State {
 
     fn claims(&self) -> impl Iterator<Item = (IpAddr, Claim<'_>)> {
         let of_nodes = self.nodes.iter().flat_map(|(name, held)| {
-            let claim = |number| Claim { of_node: true, number, owner: Owner::Node(name) };
+            let claim = |number| Claim { of_node: true, is_local: false, number, owner: Owner::Node(name) };
             held.claims.iter().map(move |(address, number)| (*address, claim(*number)))
         });
         let of_pods = self.pods.values().filter(|held| held.object.is_live()).flat_map(|held| {
@@ -216,7 +231,9 @@ impl State {
             let has_node = pod.node.is_some() || pod.host_network;
             let node = pod.host_addresses.iter().filter(move |_| has_node && !node_is_known);
             let node = node.map(move |address| (address, true, host(pod), number(address)));
-            itself.chain(node).map(|(address, of_node, owner, number)| (address, Claim { of_node, number, owner }))
+            let is_local = self.local.is_some() && pod.node == self.local;
+            let claims = itself.chain(node);
+            claims.map(move |(address, of_node, owner, number)| (address, Claim { of_node, is_local, number, owner }))
         });
         of_nodes.chain(of_pods)
     }

@@ -146,6 +146,21 @@ fn an_address_belongs_to_the_last_that_claimed_it() {
     assert_eq!(owner(&state, [10, 244, 0, 1]).as_deref(), Some("web"));
 }
 
+/// A pod elsewhere that says it has the address of an isolated pod here must not open that one.
+#[test]
+fn a_pod_of_the_own_node_keeps_its_address() {
+    let mut state = State::of("n1".into());
+    small().into_iter().for_each(|change| _ = state.apply(change));
+    state.apply(set(pod("thief", "n2", 1)));
+    assert_eq!(owner(&state, [10, 244, 0, 1]).as_deref(), Some("web"));
+    assert_eq!(state.view().unwrap().disputes, ["10.244.0.1 of Pod prod/thief"]);
+    // Between two of the own node, and between two of others, the last one has it.
+    state.apply(set(pod("new", "n1", 1)));
+    assert_eq!(owner(&state, [10, 244, 0, 1]).as_deref(), Some("new"));
+    state.apply(set(pod("later", "n2", 3)));
+    assert_eq!(owner(&state, [10, 244, 0, 3]).as_deref(), Some("later"));
+}
+
 #[test]
 fn a_nodes_address_is_the_nodes() {
     let mut state = state(small());
