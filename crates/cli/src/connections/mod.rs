@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use palisade_engine::{
     Connections, PolicyProgram,
-    connections::Members,
+    connections::EndSet,
     model::{PortRange, Protocol},
     sets::TrafficSet,
 };
@@ -84,7 +84,13 @@ pub(crate) fn run(arguments: &ConnectionsArguments) -> Result<ExitCode> {
             screen::out(&printer.print(&table, &asked, open.as_ref()))?;
         }
         ConnectionsFormat::Md => {
-            let rows = words(&table, |row| row_text(connections, (&from, &to), row, |namer, set| namer.texts(set)));
+            let texts = |namer: &Namer<'_>, set: &EndSet| namer.texts(&namer.groups.name(connections, set));
+            let in_words = |row: &Row| RowText {
+                from: texts(&from, &row.from),
+                to: texts(&to, &row.to),
+                traffic: text::traffic(row),
+            };
+            let rows: Vec<RowText> = table.rows.iter().map(in_words).collect();
             screen::out_bytes(markdown(&rows, if asked.denied { "Denied" } else { "Ports" }).as_bytes())?;
         }
         ConnectionsFormat::Dot | ConnectionsFormat::Mermaid | ConnectionsFormat::Svg => {
@@ -112,21 +118,6 @@ pub(crate) fn run(arguments: &ConnectionsArguments) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn words(table: &Table, row: impl Fn(&Row) -> RowText) -> Vec<RowText> {
-    table.rows.iter().map(row).collect()
-}
-
-/// A row in words; `texts` says how sets are called.
-fn row_text(
-    connections: &Connections,
-    (from, to): (&Namer<'_>, &Namer<'_>),
-    row: &Row,
-    texts: impl Fn(&Namer<'_>, &Members) -> Vec<String>,
-) -> RowText {
-    let texts = |namer: &Namer<'_>, set| texts(namer, &namer.groups.name(connections, set));
-    RowText { from: texts(from, &row.from), to: texts(to, &row.to), traffic: text::traffic(row) }
 }
 
 /// The traffic that `--port` asks for.
