@@ -248,3 +248,29 @@ fn narrow_and_wide_terminals() {
         assert!(widest <= columns.parse().unwrap(), "{text}");
     }
 }
+
+/// What only the address of a pod would tell that has none yet is neither gained nor lost, and not passed over.
+#[test]
+fn a_difference_that_hangs_on_an_address_is_told() {
+    let workload = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: x}\nspec: {replicas: 2, selector: \
+                    {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: c, image: \
+                    c}]}}}\n---\n";
+    let policy = |ingress: &str| {
+        format!(
+            "{workload}apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: x}}\nspec: \
+             {{podSelector: {{}}, policyTypes: [Ingress], ingress: [{ingress}]}}\n"
+        )
+    };
+    let (closed, open) = (policy(""), policy("{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}"));
+    let folder = support::Folder::with(&[("closed.yaml", closed.as_str()), ("open.yaml", open.as_str())]);
+    let diff = |old: &str, new: &str| {
+        let path = |name: &str| folder.path().join(name);
+        support::palisade().arg("diff").arg(path(old)).arg(path(new)).output().unwrap()
+    };
+    let output = diff("closed.yaml", "open.yaml");
+    let said = support::said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("1 gained, 0 lost.\nMore may differ"), "{said}");
+    let output = diff("open.yaml", "open.yaml");
+    assert_eq!(output.status.code(), Some(0), "{}", support::said(&output));
+}

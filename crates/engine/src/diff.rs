@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 pub use self::joint::{JointEnd, JointEnds};
 use crate::{
     compile::{Interner, PolicyProgram},
-    connections::{Cell, Connections, EndSet, Row, TrafficId},
+    connections::{Cell, Connections, EndSet, Relation, Row, TrafficId},
     model::{Cluster, Family},
     sets::TrafficSet,
 };
@@ -41,6 +41,9 @@ pub struct Difference {
     /// What differs; no pair of ends is in two changes of one family, and no pair that no policy is about
     /// ([`JointEnds::exempt`]) in any.
     pub changes: Vec<Change>,
+    /// Whether this is all: no connection that only an unknown address decides, in either state, differs
+    /// in another way.
+    pub is_certain: bool,
 }
 
 /// What changes from everyone of one set to everyone of another.
@@ -70,14 +73,25 @@ impl Difference {
             |state: State<'_>, other: State<'_>| Connections::cut(state.cluster, state.program, other.program.blocks());
         let (old_connections, new_connections) = (connections(old, new), connections(new, old));
         let ends = JointEnds::new((old, &old_connections), (new, &new_connections));
-        let changes = Comparison::new(&old_connections, &new_connections, &ends).changes();
-        Self { old: old_connections, new: new_connections, ends, changes }
+        let compared = |relation: fn(&Connections) -> &Relation| {
+            Comparison::new((&old_connections, &new_connections), relation, &ends).changes()
+        };
+        let changes = compared(Connections::allowed);
+        let is_decided = old_connections.possible().is_none() && new_connections.possible().is_none();
+        let is_certain = is_decided || compared(possible) == changes;
+        Self { old: old_connections, new: new_connections, ends, changes, is_certain }
     }
+}
+
+/// What is allowed for certain or could be.
+fn possible(connections: &Connections) -> &Relation {
+    connections.possible().unwrap_or_else(|| connections.allowed())
 }
 
 /// One side of a comparison.
 struct Side<'a> {
     connections: &'a Connections,
+    relation: &'a Relation,
     ends: &'a joint::SideEnds,
     /// The number that a traffic set has in the comparison.
     known: FxHashMap<TrafficId, u32>,
@@ -97,9 +111,18 @@ struct Comparison<'a> {
 type Key = (Option<usize>, Option<usize>, [bool; 2]);
 
 impl<'a> Comparison<'a> {
-    fn new(old: &'a Connections, new: &'a Connections, ends: &'a JointEnds) -> Self {
-        let side =
-            |connections, ends| Side { connections, ends, known: FxHashMap::default(), rows: FxHashMap::default() };
+    fn new(
+        (old, new): (&'a Connections, &'a Connections),
+        relation: fn(&Connections) -> &Relation,
+        ends: &'a JointEnds,
+    ) -> Self {
+        let side = |connections, ends| Side {
+            connections,
+            relation: relation(connections),
+            ends,
+            known: FxHashMap::default(),
+            rows: FxHashMap::default(),
+        };
         let comparable = Family::ALL.map(|family| ends.comparable(family));
         let (old, new) = (side(old, &ends.old), side(new, &ends.new));
         let mut sets = Interner::default();
@@ -110,7 +133,7 @@ impl<'a> Comparison<'a> {
     fn changes(mut self) -> Vec<Change> {
         let mut by_key: FxHashMap<Key, EndSet> = FxHashMap::default();
         for end in 0..self.ends.len() {
-            let row = |side: &Side<'_>| side.ends.end(end).map(|end| side.connections.allowed().row_of(end));
+            let row = |side: &Side<'_>| side.ends.end(end).map(|end| side.relation.row_of(end));
             let comparable = |set: &EndSet| set.contains(end);
             let key =
                 (row(&self.old), row(&self.new), [comparable(&self.comparable[0]), comparable(&self.comparable[1])]);
@@ -223,7 +246,7 @@ impl Side<'_> {
             return known.clone();
         }
         let mut column = Vec::new();
-        let sources = self.connections.allowed().rows().get(row).map_or(&[][..], |row: &Row| &row.sources);
+        let sources = self.relation.rows().get(row).map_or(&[][..], |row: &Row| &row.sources);
         for (set, cell) in sources {
             let Some(id) = Cell::of(*cell, family).filter(|id| *id != TrafficId::NOTHING) else { continue };
             let connections = self.connections;

@@ -26,8 +26,7 @@ fn dual_stack(policies: Vec<NetworkPolicy>) -> Case {
 
 /// Each change as `from -> to family +gained -lost`, pods by name and the outside as one word.
 fn told(old: &Case, new: &Case) -> Vec<String> {
-    let old = State { cluster: &old.cluster, program: &old.program };
-    let difference = Difference::new(old, State { cluster: &new.cluster, program: &new.program });
+    let difference = Difference::new(state(old), state(new));
     let names = |set| {
         let mut names: Vec<String> = Vec::new();
         for end in difference.ends.members(set) {
@@ -76,6 +75,23 @@ fn a_change_of_one_family_says_which() {
     let after = dual_stack(vec![ingress("shop/db", "app=db", [rule([block("0.0.0.0/0", [])], ["TCP 5432"])])]);
     let told = told(&before, &after);
     assert_eq!(told, ["old+outside IPv4 -> db any +TCP 5432 -nothing", "web -> db IPv4 +TCP 5432 -nothing"]);
+}
+
+/// Where only an address would tell that nobody knows yet, "no difference" is not said for certain.
+#[test]
+fn what_an_unknown_address_would_tell_is_not_passed_over() {
+    let of = |block_of: &str| {
+        let policy = ingress("shop/db", "app=db", [rule([block(block_of, [])], ["TCP 5432"])]);
+        case([pod("shop/web", "app=web"), pod("shop/db", "app=db")], [policy])
+    };
+    let closed = case([pod("shop/web", "app=web"), pod("shop/db", "app=db")], [ingress("shop/db", "app=db", [])]);
+    let certain = |old: &Case, new: &Case| Difference::new(state(old), state(new)).is_certain;
+    assert!(!certain(&closed, &of("10.0.0.0/8")), "web may come to be in it");
+    assert!(certain(&closed, &closed) && certain(&of("10.0.0.0/8"), &of("10.0.0.0/8")));
+}
+
+fn state(case: &Case) -> State<'_> {
+    State { cluster: &case.cluster, program: &case.program }
 }
 
 /// A policy more isolates: whoever could, cannot, and who never could has lost nothing.

@@ -11,6 +11,8 @@ use crate::{connections::TrafficData, input::Read};
 /// What JSON says.
 #[derive(Debug, Serialize)]
 pub(crate) struct Answer {
+    /// Whether nothing more may differ, whatever addresses pods come to have.
+    certain: bool,
     gained: Vec<RowData>,
     lost: Vec<RowData>,
 }
@@ -48,7 +50,7 @@ pub(crate) fn answer(rows: &Rows, old: &Read, new: &Read) -> Answer {
         });
         rows.collect()
     };
-    Answer { gained: data(&rows.gained), lost: data(&rows.lost) }
+    Answer { certain: rows.is_certain, gained: data(&rows.gained), lost: data(&rows.lost) }
 }
 
 fn of_cause(cause: &super::causes::Cause, old: &Read, new: &Read) -> CauseData {

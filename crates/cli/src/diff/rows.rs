@@ -14,6 +14,8 @@ use crate::connections::Namer;
 pub(crate) struct Rows {
     pub(crate) gained: Vec<Row>,
     pub(crate) lost: Vec<Row>,
+    /// Whether nothing more may differ, whatever addresses pods come to have.
+    pub(crate) is_certain: bool,
 }
 
 /// One row: connections that are gained, or lost, all for the same reasons.
@@ -57,12 +59,12 @@ impl Rows {
             parts.sort_by_key(|part| (part.from.min(), part.to.min()));
             parts.into_iter().map(|part| named.row(part)).collect()
         };
-        Self { gained: rows(&after, true), lost: rows(&before, false) }
+        Self { gained: rows(&after, true), lost: rows(&before, false), is_certain: difference.is_certain }
     }
 
-    /// Whether nothing differs.
+    /// Whether nothing differs, for certain.
     pub(crate) fn is_same(&self) -> bool {
-        self.gained.is_empty() && self.lost.is_empty()
+        self.is_certain && self.gained.is_empty() && self.lost.is_empty()
     }
 }
 

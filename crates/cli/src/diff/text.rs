@@ -14,6 +14,10 @@ use crate::{
 /// How many causes of one row are told.
 const CAUSES: usize = 4;
 
+/// What is said where more may differ.
+const UNCERTAIN: &str = "More may differ: a rule with an ipBlock may be about pods whose addresses are not known yet, and \
+                         what only these would tell is not compared.";
+
 /// How many names of one end are told.
 const NAMES: usize = 8;
 
@@ -51,6 +55,9 @@ impl Printer<'_> {
         }
         text.push_str(&summary(rows));
         text.push('\n');
+        if !rows.is_certain {
+            text.push_str(&format!("{}\n", hanging("", UNCERTAIN, 0, self.width)));
+        }
         text
     }
 
@@ -68,6 +75,9 @@ impl Printer<'_> {
                 let (from, to) = (escaped(&names(&row.from)), escaped(&names(&row.to)));
                 text.push_str(&format!("| {mark} | {from} | {to} | {} | {causes} |\n", traffic(row)));
             }
+        }
+        if !rows.is_certain {
+            text.push_str(&format!("\n{UNCERTAIN}\n"));
         }
         text
     }
@@ -117,5 +127,6 @@ fn summary(rows: &Rows) -> String {
     if rows.is_same() {
         return "No connection is gained or lost.".to_owned();
     }
-    format!("{} gained, {} lost; the rest is unchanged.", rows.gained.len(), rows.lost.len())
+    let rest = if rows.is_certain { "; the rest is unchanged" } else { "" };
+    format!("{} gained, {} lost{rest}.", rows.gained.len(), rows.lost.len())
 }
