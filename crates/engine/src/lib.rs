@@ -5,6 +5,7 @@
 //!   objects, as read     consistent,                                  ├──► explain    and which line says so
 //!                        indexed                                      ├──► connections  all that may pass
 //!                                                                     └──► (crate nftables) the kernel's rules
+//! changes ──► live: a cluster and its program, kept current: a change costs what it concerns
 //! ```
 //!
 //! The program that decides is the program that explains and the program that the kernel gets:
@@ -16,10 +17,12 @@ pub mod connections;
 pub mod cover;
 pub mod diff;
 pub mod explain;
+pub mod live;
 pub mod model;
 pub mod sets;
 pub mod verdict;
 
 pub use compile::PolicyProgram;
 pub use connections::Connections;
+pub use live::Live;
 pub use verdict::{Outcome, Verdict};

@@ -27,7 +27,7 @@ pub struct Identity {
     pub labels: Labels,
     /// The ports, ascending, behind each name that some rule uses.
     pub(crate) named_ports: Vec<((Name, Protocol), Vec<u16>)>,
-    /// The pods.
+    /// The pods; none when all have gone while the program lived on.
     pub pods: Vec<PodId>,
 }
 
@@ -44,46 +44,86 @@ impl Identity {
     }
 }
 
-/// What the policies of a cluster look at, gathered before the pods are sorted into identities.
-#[derive(Debug, Default)]
+/// What policies look at. What was looked at once stays: identities that are told apart without need have the
+/// same answers.
+#[derive(Debug)]
 struct Visible {
     label_keys: FxHashSet<Name>,
     named_ports: FxHashSet<(Name, Protocol)>,
-    /// Every prefix of an ipBlock, its exceptions included.
-    prefixes: HashSet<IpNet>,
+    /// Every prefix of an ipBlock, its exceptions included; `None`: blocks tell nobody apart.
+    prefixes: Option<NestedPrefixes>,
+}
+
+/// What a policy looks at that none did before.
+#[derive(Debug, Default)]
+struct News {
+    label_keys: FxHashSet<Name>,
+    named_ports: FxHashSet<(Name, Protocol)>,
+}
+
+impl News {
+    fn concerns(&self, pod: &Pod) -> bool {
+        self.label_keys.iter().any(|key| pod.labels.get(key).is_some())
+            || pod.ports.iter().any(|port| {
+                port.name.as_ref().is_some_and(|name| self.named_ports.contains(&(name.clone(), port.protocol)))
+            })
+    }
 }
 
 impl Visible {
-    fn of<'a>(policies: impl Iterator<Item = &'a NetworkPolicy>) -> Self {
-        let mut visible = Self::default();
-        for policy in policies {
-            visible.selector(&policy.subject);
-            for rule in Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction)) {
-                for peer in &rule.peers {
-                    match peer {
-                        Peer::Pods { pods, .. } => visible.selector(pods),
-                        Peer::IpBlock(block) => {
-                            visible.prefixes.insert(block.cidr.trunc());
-                            visible.prefixes.extend(block.except.iter().map(IpNet::trunc));
-                        }
-                    }
-                }
+    fn look(&mut self, policy: &NetworkPolicy, news: &mut News) {
+        self.selector(&policy.subject, news);
+        for direction in Direction::ALL {
+            for rule in policy.rules(direction) {
                 for port in &rule.ports {
                     if let PortMatch::Named(name) = &port.port {
-                        visible.named_ports.insert((name.clone(), port.protocol));
+                        self.named_port(name, port.protocol, news);
+                    }
+                }
+                for peer in &rule.peers {
+                    match (peer, &mut self.prefixes) {
+                        (Peer::Pods { pods, .. }, _) => self.selector(pods, news),
+                        (Peer::IpBlock(block), Some(prefixes)) => {
+                            prefixes.insert(block.cidr.trunc());
+                            block.except.iter().for_each(|except| prefixes.insert(except.trunc()));
+                        }
+                        (Peer::IpBlock(_), None) => {}
                     }
                 }
             }
         }
-        visible
     }
 
-    fn selector(&mut self, selector: &LabelSelector) {
-        self.label_keys.extend(selector.requirements.iter().map(|requirement| requirement.key.clone()));
+    fn selector(&mut self, selector: &LabelSelector, news: &mut News) {
+        for requirement in &selector.requirements {
+            if !self.label_keys.contains(&requirement.key) {
+                self.label_keys.insert(requirement.key.clone());
+                news.label_keys.insert(requirement.key.clone());
+            }
+        }
+    }
+
+    fn named_port(&mut self, name: &Name, protocol: Protocol, news: &mut News) {
+        let port = (name.clone(), protocol);
+        if self.named_ports.insert(port.clone()) {
+            news.named_ports.insert(port);
+        }
+    }
+
+    fn key(&self, pod: &Pod) -> Key {
+        Key {
+            namespace: pod.id.namespace.clone(),
+            labels: pod.labels.iter().filter(|(key, _)| self.label_keys.contains(*key)).map(clone_pair).collect(),
+            named_ports: named_ports(pod, self),
+            classes: Family::ALL.map(|family| {
+                let address = pod.addresses.of(family)?;
+                Some(self.prefixes.as_ref().and_then(|prefixes| prefixes.longest(address)))
+            }),
+        }
     }
 }
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
     namespace: Name,
     labels: Labels,
@@ -93,39 +133,107 @@ struct Key {
     classes: [Option<Option<IpNet>>; 2],
 }
 
-/// Sorts the live pods with a network of their own into identities; the second list has each pod's,
-/// by [`PodId::index`].
-pub(crate) fn identities(cluster: &Cluster) -> (Vec<Identity>, Vec<Option<IdentityId>>) {
-    let visible = Visible::of(cluster.policies().map(|(_, policy)| policy));
-    let prefixes = NestedPrefixes::new(visible.prefixes.iter().copied());
-    let mut ids: FxHashMap<Key, IdentityId> = FxHashMap::default();
-    let mut identities: Vec<Identity> = Vec::new();
-    let mut of_pod = vec![None; cluster.pods().len()];
-    for ((pod_id, pod), slot) in cluster.pods().zip(&mut of_pod) {
-        if !pod.is_live() || pod.host_network {
-            continue;
+/// The live pods with a network of their own, sorted into identities.
+#[derive(Debug)]
+pub(crate) struct Identities {
+    visible: Visible,
+    ids: FxHashMap<Key, IdentityId>,
+    list: Vec<Identity>,
+    /// By [`PodId::index`].
+    of_pod: Vec<Option<IdentityId>>,
+    /// How many have no pod any more.
+    empty: usize,
+}
+
+/// What became of a pod: the identity that it had, and the one that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) before: Option<IdentityId>,
+    pub(crate) now: Option<IdentityId>,
+    /// Whether this pod's identity was unknown so far.
+    pub(crate) is_new: bool,
+}
+
+impl Identities {
+    /// Sorts the pods of a cluster by what its policies look at; `by_block`: the pods of one identity are in
+    /// the same ipBlocks, too.
+    pub(crate) fn new(cluster: &Cluster, by_block: bool) -> Self {
+        let prefixes = by_block.then(NestedPrefixes::default);
+        let mut visible = Visible { label_keys: FxHashSet::default(), named_ports: FxHashSet::default(), prefixes };
+        let mut news = News::default();
+        cluster.policies().for_each(|(_, policy)| visible.look(policy, &mut news));
+        let of_pod = vec![None; cluster.pods().len()];
+        let mut identities = Self { visible, ids: FxHashMap::default(), list: Vec::new(), of_pod, empty: 0 };
+        for (id, pod) in cluster.pods() {
+            identities.place(id, pod);
         }
-        let key = Key {
-            namespace: pod.id.namespace.clone(),
-            labels: pod.labels.iter().filter(|(key, _)| visible.label_keys.contains(*key)).map(clone_pair).collect(),
-            named_ports: named_ports(pod, &visible),
-            classes: Family::ALL.map(|family| pod.addresses.of(family).map(|address| prefixes.longest(address))),
-        };
-        let id = *ids.entry(key).or_insert_with_key(|key| {
-            identities.push(Identity {
-                namespace: key.namespace.clone(),
-                labels: key.labels.clone(),
-                named_ports: key.named_ports.clone(),
-                pods: Vec::new(),
-            });
-            IdentityId(u32::try_from(identities.len() - 1).unwrap_or(u32::MAX))
-        });
-        if let Some(identity) = identities.get_mut(id.0 as usize) {
-            identity.pods.push(pod_id);
-        }
-        *slot = Some(id);
+        identities
     }
-    (identities, of_pod)
+
+    /// Every identity, by number.
+    pub(crate) fn list(&self) -> &[Identity] {
+        &self.list
+    }
+
+    /// How many have no pod any more.
+    pub(crate) fn empty(&self) -> usize {
+        self.empty
+    }
+
+    /// A pod's identity.
+    pub(crate) fn of_pod(&self, pod: PodId) -> Option<IdentityId> {
+        self.of_pod.get(pod.index()).copied().flatten()
+    }
+
+    /// Takes in a pod as it is now.
+    pub(crate) fn place(&mut self, pod_id: PodId, pod: &Pod) -> Placed {
+        let before = self.of_pod(pod_id);
+        let (mut now, mut is_new) = (None, false);
+        if pod.is_live() && !pod.host_network {
+            let key = self.visible.key(pod);
+            let id = *self.ids.entry(key).or_insert_with_key(|key| {
+                is_new = true;
+                self.list.push(Identity {
+                    namespace: key.namespace.clone(),
+                    labels: key.labels.clone(),
+                    named_ports: key.named_ports.clone(),
+                    pods: Vec::new(),
+                });
+                IdentityId(u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX))
+            });
+            now = Some(id);
+        }
+        if before != now {
+            if let Some(identity) = before.and_then(|id| self.list.get_mut(id.0 as usize)) {
+                if let Some(place) = identity.pods.iter().position(|pod| *pod == pod_id) {
+                    identity.pods.swap_remove(place);
+                }
+                self.empty += usize::from(identity.pods.is_empty());
+            }
+            if let Some(identity) = now.and_then(|id| self.list.get_mut(id.0 as usize)) {
+                self.empty -= usize::from(!is_new && identity.pods.is_empty());
+                identity.pods.push(pod_id);
+            }
+            if self.of_pod.len() <= pod_id.index() {
+                self.of_pod.resize(pod_id.index() + 1, None);
+            }
+            if let Some(slot) = self.of_pod.get_mut(pod_id.index()) {
+                *slot = now;
+            }
+        }
+        Placed { before, now, is_new }
+    }
+
+    /// Looks at pods as one more policy does. Returns the pods that it may tell apart where nobody did before:
+    /// they have to be [placed](Self::place) again. Seldom any: most policies look at what others look at.
+    pub(crate) fn look(&mut self, policy: &NetworkPolicy, cluster: &Cluster) -> Vec<PodId> {
+        let mut news = News::default();
+        self.visible.look(policy, &mut news);
+        if news.label_keys.is_empty() && news.named_ports.is_empty() {
+            return Vec::new();
+        }
+        cluster.pods().filter(|(_, pod)| pod.is_live() && news.concerns(pod)).map(|(id, _)| id).collect()
+    }
 }
 
 fn clone_pair((key, value): (&Name, &Name)) -> (Name, Name) {
@@ -152,28 +260,28 @@ fn named_ports(pod: &Pod, visible: &Visible) -> Vec<((Name, Protocol), Vec<u16>)
 }
 
 /// Prefixes, ready for the question which is the longest one that holds an address.
+#[derive(Debug, Default)]
 struct NestedPrefixes {
     /// By length, the longest first.
-    by_length: Vec<HashSet<IpNet>>,
+    by_length: Vec<(u8, HashSet<IpNet>)>,
 }
 
 impl NestedPrefixes {
-    fn new(prefixes: impl Iterator<Item = IpNet>) -> Self {
-        let mut lengths: Vec<(u8, HashSet<IpNet>)> = Vec::new();
-        for prefix in prefixes {
-            match lengths.iter_mut().find(|(length, _)| *length == prefix.prefix_len()) {
-                Some((_, set)) => _ = set.insert(prefix),
-                None => lengths.push((prefix.prefix_len(), std::iter::once(prefix).collect())),
-            }
+    /// Adds a prefix whose host bits are zero.
+    fn insert(&mut self, prefix: IpNet) {
+        let length = prefix.prefix_len();
+        let place = self.by_length.binary_search_by(|(known, _)| length.cmp(known)).unwrap_or_else(|place| {
+            self.by_length.insert(place, (length, HashSet::new()));
+            place
+        });
+        if let Some((_, set)) = self.by_length.get_mut(place) {
+            set.insert(prefix);
         }
-        lengths.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
-        Self { by_length: lengths.into_iter().map(|(_, set)| set).collect() }
     }
 
     fn longest(&self, address: IpAddr) -> Option<IpNet> {
-        self.by_length.iter().find_map(|set| {
-            let length = set.iter().next()?.prefix_len();
-            let prefix = IpNet::new(address, length).ok()?.trunc();
+        self.by_length.iter().find_map(|(length, set)| {
+            let prefix = IpNet::new(address, *length).ok()?.trunc();
             set.get(&prefix).copied()
         })
     }
@@ -186,7 +294,8 @@ mod tests {
     #[test]
     fn the_longest_prefix_is_found_in_both_families() {
         let nets = ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "2001:db8::/32", "::/0"];
-        let prefixes = NestedPrefixes::new(nets.iter().map(|net| net.parse().unwrap()));
+        let mut prefixes = NestedPrefixes::default();
+        nets.iter().for_each(|net| prefixes.insert(net.parse().unwrap()));
         let longest = |address: &str| prefixes.longest(address.parse().unwrap()).map(|net| net.to_string());
         assert_eq!(longest("10.1.2.3").as_deref(), Some("10.1.2.3/32"));
         assert_eq!(longest("10.1.2.4").as_deref(), Some("10.1.0.0/16"));

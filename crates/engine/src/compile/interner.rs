@@ -35,7 +35,7 @@ impl<T: Clone + Eq + Hash> Interner<T> {
     }
 
     /// Every value, in the order of the ids.
-    pub(crate) fn into_values(self) -> Vec<T> {
-        self.values
+    pub(crate) fn values(&self) -> &[T] {
+        &self.values
     }
 }

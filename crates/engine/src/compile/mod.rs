@@ -4,35 +4,33 @@
 //! pods ─────────► identity   pods that no policy can tell apart, numbered
 //! namespaces ─┐
 //! identities ─┴─► selector   one bitmap a requirement, one a peer selector
-//! policies ─────► rule       action × peers × ports + origin
+//! policies ─────► rule       action × peers × ports + origin   (policy: how one is read)
 //! rules ────────► profile    per identity and direction: the rules that judge it, tier by tier
+//! changes ──────► update     what a change of the cluster changes of all that
 //! ```
 
 mod identity;
 mod interner;
+mod policy;
 mod profile;
 mod rule;
+mod scope;
 mod selector;
+mod update;
 
-use std::borrow::Cow;
-
-use ipnet::IpNet;
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashMap;
 
 pub(crate) use self::interner::Interner;
-use self::selector::LabelIndex;
+use self::{identity::Identities, profile::Profiles, scope::Selectors};
 pub use self::{
     identity::{Identity, IdentityId},
     profile::{Otherwise, Profile, ProfileId, Tier, TierRules},
     rule::{Action, Peers, Ports, Rule, RuleId, RuleOrigin, RulePeer, RulePort, RulePorts},
     selector::RequirementId,
+    update::Touched,
 };
 use crate::{
-    model::{
-        Cluster, Direction, LabelSelector, Name, NamespaceScope, NetworkPolicy, Peer, PodId, PolicyId, PolicyRule,
-        PortMatch, PortRange,
-    },
+    model::{Cluster, Direction, PodId, PolicyId},
     sets::PrefixSet,
 };
 
@@ -46,67 +44,74 @@ pub struct BlockId(u32);
 
 /// The compiled meaning of a cluster's policies.
 ///
-/// INVARIANT: every id in it was made by it and has its value; lists never shrink.
+/// INVARIANT: every id in it was made by it and has its value; lists never shrink. What has gone from the
+/// cluster leaves something behind that nothing refers to ([`Live`](crate::live::Live) compiles anew before it
+/// gets much).
 #[derive(Debug)]
 pub struct PolicyProgram {
-    identities: Vec<Identity>,
-    identity_of: Vec<Option<IdentityId>>,
-    namespaces: FxHashMap<Name, u32>,
-    namespace_labels: LabelIndex,
-    pod_labels: LabelIndex,
-    selectors: Vec<RoaringBitmap>,
-    selector_texts: Vec<String>,
-    blocks: Vec<PrefixSet>,
+    identities: Identities,
+    selectors: Selectors,
+    blocks: Interner<PrefixSet>,
     rules: Vec<Rule>,
-    profiles: Vec<Profile>,
-    /// By identity: its ingress and its egress profile.
-    subjects: Vec<[ProfileId; 2]>,
-    /// What each policy came to, in the directions that it affects.
-    halves: FxHashMap<(PolicyId, Direction), PolicyHalf>,
-}
-
-/// What makes two selectors the same: the namespaces, and the requirements in any order.
-type SelectorKey = (Scope, Vec<RequirementId>);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Scope {
-    One(Name),
-    Matching(Vec<RequirementId>),
+    profiles: Profiles,
 }
 
 impl PolicyProgram {
     /// Compiles the policies of `cluster`.
     pub fn compile(cluster: &Cluster) -> Self {
-        Compiler::new(cluster).run()
+        Self::compile_with(cluster, true)
+    }
+
+    fn compile_with(cluster: &Cluster, by_block: bool) -> Self {
+        let identities = Identities::new(cluster, by_block);
+        let named = identities.list().iter().map(|identity| (&identity.namespace, &identity.labels));
+        let mut program = Self {
+            selectors: Selectors::new(cluster.namespaces(), named),
+            identities,
+            blocks: Interner::default(),
+            rules: Vec::new(),
+            profiles: Profiles::default(),
+        };
+        for direction in Direction::ALL {
+            for (id, policy) in cluster.policies() {
+                program.add_half(id, policy, direction);
+            }
+            for identity in program.identity_ids() {
+                program.profiles.settle(identity, direction);
+            }
+        }
+        program
+    }
+
+    fn identity_ids(&self) -> impl Iterator<Item = IdentityId> + use<> {
+        (0..u32::try_from(self.identities.list().len()).unwrap_or(u32::MAX)).map(IdentityId)
     }
 
     /// The identity of a pod; `None` for one that has ended or is its node.
     pub fn identity_of(&self, pod: PodId) -> Option<IdentityId> {
-        self.identity_of.get(pod.index()).copied().flatten()
+        self.identities.of_pod(pod)
     }
 
     /// Every identity.
     pub fn identities(&self) -> impl ExactSizeIterator<Item = (IdentityId, &Identity)> {
-        self.identities.iter().enumerate().map(|(index, identity)| (IdentityId(index as u32), identity))
+        self.identities.list().iter().enumerate().map(|(index, identity)| (IdentityId(index as u32), identity))
     }
 
     /// One identity.
     #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram")]
     pub fn identity(&self, id: IdentityId) -> &Identity {
-        &self.identities[id.0 as usize]
+        &self.identities.list()[id.0 as usize]
     }
 
     /// The identities that a selector selects, by number.
-    #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram")]
     pub fn members(&self, id: SelectorId) -> &RoaringBitmap {
-        &self.selectors[id.0 as usize]
+        self.selectors.members(id)
     }
 
     /// What a selector asks for, as text: equal texts ask for the same, in every cluster.
     /// `prod/app=web` are pods of one namespace, `[team=a]/app=web` those of namespaces by label.
-    #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram")]
     pub fn selector_text(&self, id: SelectorId) -> &str {
-        &self.selector_texts[id.0 as usize]
+        self.selectors.text(id)
     }
 
     /// The identities that a selector selects.
@@ -119,15 +124,21 @@ impl PolicyProgram {
         self.members(id).contains(identity.0)
     }
 
+    /// Every selector that selects an identity.
+    pub fn selecting(&self, identity: IdentityId) -> Vec<SelectorId> {
+        let Identity { namespace, labels, .. } = self.identity(identity);
+        self.selectors.selecting(identity, namespace, labels)
+    }
+
     /// The addresses of an ipBlock.
     #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram")]
     pub fn block(&self, id: BlockId) -> &PrefixSet {
-        &self.blocks[id.0 as usize]
+        &self.blocks.values()[id.0 as usize]
     }
 
     /// The addresses of every ipBlock.
     pub fn blocks(&self) -> impl ExactSizeIterator<Item = &PrefixSet> {
-        self.blocks.iter()
+        self.blocks.values().iter()
     }
 
     /// One rule.
@@ -143,287 +154,43 @@ impl PolicyProgram {
 
     /// Every profile, by [`ProfileId::index`].
     pub fn profiles(&self) -> &[Profile] {
-        &self.profiles
+        self.profiles.list()
     }
 
     /// One profile.
     #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram")]
     pub fn profile(&self, id: ProfileId) -> &Profile {
-        &self.profiles[id.index()]
+        &self.profiles.list()[id.index()]
     }
 
     /// The profile that judges an identity in a direction.
-    #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram: one pair an identity")]
     pub fn profile_of(&self, identity: IdentityId, direction: Direction) -> ProfileId {
-        self.subjects[identity.0 as usize][direction as usize]
+        self.profiles.of(identity, direction)
     }
 
     /// Whether a policy isolates the pods that it selects in a direction.
     pub fn affects(&self, policy: PolicyId, direction: Direction) -> bool {
-        self.halves.contains_key(&(policy, direction))
+        self.profiles.half(policy, direction).is_some()
     }
 
     /// The identities that a policy selects; `None` for one that affects no direction.
     pub fn subjects_of(&self, policy: PolicyId) -> Option<SelectorId> {
-        Direction::ALL.into_iter().find_map(|direction| self.halves.get(&(policy, direction))).map(|half| half.subjects)
+        let mut halves = Direction::ALL.into_iter().filter_map(|direction| self.profiles.half(policy, direction));
+        halves.next().map(|half| half.subjects)
     }
 
     /// The rule `spec.<direction>[index]` of a policy; `None` when it counts for nothing.
     pub fn rule_of(&self, policy: PolicyId, direction: Direction, index: usize) -> Option<RuleId> {
-        self.halves.get(&(policy, direction))?.rules.get(index).copied()
+        self.profiles.half(policy, direction)?.rules.get(index).copied()
     }
 
     /// Whether a requirement on pods holds for an identity.
     pub fn pod_has(&self, requirement: RequirementId, identity: IdentityId) -> bool {
-        self.pod_labels.holds(requirement, identity.0)
+        self.selectors.pod_labels().holds(requirement, identity.0)
     }
 
     /// Whether a requirement on namespaces holds for a namespace of the cluster.
     pub fn namespace_has(&self, requirement: RequirementId, namespace: &str) -> bool {
-        self.namespaces.get(namespace).is_some_and(|index| self.namespace_labels.holds(requirement, *index))
+        self.selectors.namespace_has(requirement, namespace)
     }
-}
-
-struct Compiler<'a> {
-    cluster: &'a Cluster,
-    identities: Vec<Identity>,
-    identity_of: Vec<Option<IdentityId>>,
-    namespaces: FxHashMap<Name, u32>,
-    /// The identities of each namespace, by its number.
-    in_namespace: Vec<RoaringBitmap>,
-    /// The identities of the namespaces that a `namespaceSelector` means, by its requirements.
-    in_matching: FxHashMap<Vec<RequirementId>, RoaringBitmap>,
-    namespace_labels: LabelIndex,
-    pod_labels: LabelIndex,
-    selector_ids: Interner<SelectorKey>,
-    selectors: Vec<RoaringBitmap>,
-    selector_texts: Vec<String>,
-    blocks: Interner<PrefixSet>,
-    rules: Vec<Rule>,
-}
-
-/// The rules that one policy has in one direction.
-#[derive(Clone, Debug)]
-struct PolicyHalf {
-    policy: PolicyId,
-    subjects: SelectorId,
-    rules: Vec<RuleId>,
-}
-
-impl<'a> Compiler<'a> {
-    fn new(cluster: &'a Cluster) -> Self {
-        let (identities, identity_of) = identity::identities(cluster);
-        let namespaces: FxHashMap<Name, u32> = cluster.namespaces().map(|ns| ns.name.clone()).zip(0u32..).collect();
-        let mut in_namespace = vec![RoaringBitmap::new(); namespaces.len()];
-        for (member, identity) in (0u32..).zip(&identities) {
-            let bitmap = namespaces.get(&identity.namespace).and_then(|index| in_namespace.get_mut(*index as usize));
-            if let Some(bitmap) = bitmap {
-                bitmap.insert(member);
-            }
-        }
-        Self {
-            cluster,
-            namespace_labels: LabelIndex::new(cluster.namespaces().map(|ns| &ns.labels)),
-            pod_labels: LabelIndex::new(identities.iter().map(|identity| &identity.labels)),
-            identities,
-            identity_of,
-            namespaces,
-            in_namespace,
-            in_matching: FxHashMap::default(),
-            selector_ids: Interner::default(),
-            selectors: Vec::new(),
-            selector_texts: Vec::new(),
-            blocks: Interner::default(),
-            rules: Vec::new(),
-        }
-    }
-
-    fn run(mut self) -> PolicyProgram {
-        let mut profiles = Vec::new();
-        let mut subjects = vec![[ProfileId(0); 2]; self.identities.len()];
-        let mut all_halves = FxHashMap::default();
-        for direction in Direction::ALL {
-            let halves: Vec<PolicyHalf> =
-                self.cluster.policies().filter_map(|(id, policy)| self.policy_half(id, policy, direction)).collect();
-            for (pair, profile) in subjects.iter_mut().zip(self.profiles(direction, &halves, &mut profiles)) {
-                if let Some(slot) = pair.get_mut(direction as usize) {
-                    *slot = profile;
-                }
-            }
-            all_halves.extend(halves.into_iter().map(|half| ((half.policy, direction), half)));
-        }
-        PolicyProgram {
-            identities: self.identities,
-            identity_of: self.identity_of,
-            namespaces: self.namespaces,
-            namespace_labels: self.namespace_labels,
-            pod_labels: self.pod_labels,
-            selectors: self.selectors,
-            selector_texts: self.selector_texts,
-            blocks: self.blocks.into_values(),
-            rules: self.rules,
-            profiles,
-            subjects,
-            halves: all_halves,
-        }
-    }
-
-    fn policy_half(&mut self, id: PolicyId, policy: &NetworkPolicy, direction: Direction) -> Option<PolicyHalf> {
-        if !affects(policy, direction) {
-            return None;
-        }
-        let namespace = &policy.id.namespace;
-        let subject = self.pod_labels.requirements(&policy.subject);
-        let subjects = self.selector(Scope::One(namespace.clone()), &subject);
-        let rules = policy
-            .rules(direction)
-            .iter()
-            .enumerate()
-            .map(|(index, rule)| self.rule(RuleOrigin { policy: id, direction, index }, namespace, rule));
-        let rules = rules.collect();
-        Some(PolicyHalf { policy: id, subjects, rules })
-    }
-
-    fn rule(&mut self, origin: RuleOrigin, namespace: &Name, rule: &PolicyRule) -> RuleId {
-        let peers = match rule.peers.as_slice() {
-            [] => Peers::Any,
-            peers => Peers::Of(peers.iter().map(|peer| self.peer(namespace, peer)).collect()),
-        };
-        let ports = match rule.ports.as_slice() {
-            [] => Ports::All,
-            ports => Ports::Of(
-                ports.iter().map(|port| RulePort { protocol: port.protocol, ports: ports_of(&port.port) }).collect(),
-            ),
-        };
-        self.rules.push(Rule { origin, action: Action::Accept, peers, ports });
-        RuleId(u32::try_from(self.rules.len() - 1).unwrap_or(u32::MAX))
-    }
-
-    fn peer(&mut self, own: &Name, peer: &Peer) -> RulePeer {
-        match peer {
-            Peer::Pods { namespaces, pods, .. } => {
-                let pods = self.pod_labels.requirements(pods);
-                let namespaces = match namespaces {
-                    NamespaceScope::Own => None,
-                    NamespaceScope::Matching(selector) => Some(self.namespace_requirements(selector)),
-                };
-                let scope = namespaces.clone().map_or_else(|| Scope::One(own.clone()), Scope::Matching);
-                let members = self.selector(scope, &pods);
-                RulePeer::Pods { namespaces, pods, members }
-            }
-            Peer::IpBlock(block) => RulePeer::Block(self.block(block.cidr, &block.except)),
-        }
-    }
-
-    fn namespace_requirements(&mut self, selector: &LabelSelector) -> Vec<RequirementId> {
-        self.namespace_labels.requirements(selector)
-    }
-
-    fn block(&mut self, cidr: IpNet, except: &[IpNet]) -> BlockId {
-        BlockId(self.blocks.intern(PrefixSet::block(cidr, except)))
-    }
-
-    fn selector(&mut self, scope: Scope, pods: &[RequirementId]) -> SelectorId {
-        let scope = match scope {
-            Scope::Matching(requirements) => Scope::Matching(sorted(&requirements)),
-            one @ Scope::One(_) => one,
-        };
-        let id = self.selector_ids.intern((scope.clone(), sorted(pods)));
-        if id as usize == self.selectors.len() {
-            let pods_by_label = self.pod_labels.select(pods);
-            let members = pods_by_label & &*self.identities_in(&scope);
-            self.selectors.push(members);
-            self.selector_texts.push(self.selector_text(&scope, pods));
-        }
-        SelectorId(id)
-    }
-
-    fn selector_text(&self, scope: &Scope, pods: &[RequirementId]) -> String {
-        let namespaces = match scope {
-            Scope::One(name) => name.to_string(),
-            Scope::Matching(requirements) => format!("[{}]", self.namespace_labels.text(requirements)),
-        };
-        format!("{namespaces}/{}", self.pod_labels.text(pods))
-    }
-
-    fn identities_in(&mut self, scope: &Scope) -> Cow<'_, RoaringBitmap> {
-        let of = |index: u32| self.in_namespace.get(index as usize);
-        match scope {
-            Scope::One(name) => match self.namespaces.get(name).and_then(|index| of(*index)) {
-                Some(members) => Cow::Borrowed(members),
-                None => Cow::Owned(RoaringBitmap::new()),
-            },
-            Scope::Matching(requirements) => {
-                let members = self.in_matching.entry(requirements.clone()).or_insert_with(|| {
-                    let namespaces = self.namespace_labels.select(requirements);
-                    namespaces.iter().filter_map(of).fold(RoaringBitmap::new(), |members, bitmap| members | bitmap)
-                });
-                Cow::Borrowed(members)
-            }
-        }
-    }
-
-    /// Each identity's profile in one direction; new ones are added to `profiles`.
-    fn profiles(&self, direction: Direction, halves: &[PolicyHalf], profiles: &mut Vec<Profile>) -> Vec<ProfileId> {
-        let mut selected_by: Vec<Vec<u32>> = vec![Vec::new(); self.identities.len()];
-        for (number, half) in (0u32..).zip(halves) {
-            let subjects = self.selectors.get(half.subjects.0 as usize);
-            for member in subjects.into_iter().flatten() {
-                if let Some(list) = selected_by.get_mut(member as usize) {
-                    list.push(number);
-                }
-            }
-        }
-        let mut known: FxHashMap<Vec<u32>, ProfileId> = FxHashMap::default();
-        let ids = selected_by.into_iter().map(|list| {
-            *known.entry(list).or_insert_with_key(|list| {
-                profiles.push(profile(direction, list, halves));
-                ProfileId(u32::try_from(profiles.len() - 1).unwrap_or(u32::MAX))
-            })
-        });
-        ids.collect()
-    }
-}
-
-/// A pod selected by any NetworkPolicy of this direction is isolated: what no rule accepts is denied.
-fn profile(direction: Direction, selected_by: &[u32], halves: &[PolicyHalf]) -> Profile {
-    let halves: Vec<&PolicyHalf> = selected_by.iter().filter_map(|number| halves.get(*number as usize)).collect();
-    if halves.is_empty() {
-        return Profile { direction, tiers: Vec::new() };
-    }
-    let tier = TierRules {
-        tier: Tier::NetworkPolicy,
-        policies: halves.iter().map(|half| half.policy).collect(),
-        rules: halves.iter().flat_map(|half| half.rules.iter().copied()).collect(),
-        otherwise: Otherwise::Deny,
-    };
-    Profile { direction, tiers: vec![tier] }
-}
-
-/// Whether a policy isolates the pods it selects in a direction: the type is listed, or none is and
-/// the default counts (`policyTypes`: Ingress always, Egress when there is an egress rule).
-fn affects(policy: &NetworkPolicy, direction: Direction) -> bool {
-    // Listing nothing is the same as not listing.
-    let listed = policy.policy_types.filter(|types| types.ingress || types.egress);
-    match (listed, direction) {
-        (Some(types), Direction::Ingress) => types.ingress,
-        (Some(types), Direction::Egress) => types.egress,
-        (None, Direction::Ingress) => true,
-        (None, Direction::Egress) => !policy.egress.is_empty(),
-    }
-}
-
-fn ports_of(port: &PortMatch) -> RulePorts {
-    match port {
-        PortMatch::All => RulePorts::Range(PortRange::ALL),
-        PortMatch::Range(range) => RulePorts::Range(*range),
-        PortMatch::Named(name) => RulePorts::Named(name.clone()),
-    }
-}
-
-fn sorted(requirements: &[RequirementId]) -> Vec<RequirementId> {
-    let mut requirements = requirements.to_vec();
-    requirements.sort_unstable();
-    requirements.dedup();
-    requirements
 }

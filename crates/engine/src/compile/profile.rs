@@ -2,7 +2,9 @@
 //!
 //! Identities under the same policies share one profile: 100,000 pods have hundreds, not thousands.
 
-use super::RuleId;
+use rustc_hash::FxHashMap;
+
+use super::{IdentityId, RuleId, SelectorId};
 use crate::model::{Direction, PolicyId};
 
 /// A profile of one program.
@@ -63,4 +65,142 @@ impl Profile {
     pub fn is_open(&self) -> bool {
         self.tiers.is_empty()
     }
+}
+
+/// The rules that one policy has in one direction.
+#[derive(Clone, Debug)]
+pub(super) struct PolicyHalf {
+    pub(super) policy: PolicyId,
+    pub(super) direction: Direction,
+    pub(super) subjects: SelectorId,
+    pub(super) rules: Vec<RuleId>,
+}
+
+/// A half of this program; the number is never used again.
+pub(super) type HalfId = u32;
+
+/// Which policies select each identity, and the profiles that this comes to.
+#[derive(Debug, Default)]
+pub(super) struct Profiles {
+    list: Vec<Profile>,
+    ids: FxHashMap<(Direction, Vec<HalfId>), ProfileId>,
+    halves: Vec<PolicyHalf>,
+    /// Those that count now.
+    current: FxHashMap<(PolicyId, Direction), HalfId>,
+    by_subjects: FxHashMap<SelectorId, Vec<HalfId>>,
+    /// By identity and direction, ascending.
+    selected_by: Vec<[Vec<HalfId>; 2]>,
+    /// By identity and direction.
+    of_identity: Vec<[ProfileId; 2]>,
+}
+
+impl Profiles {
+    /// Every profile, by [`ProfileId::index`].
+    pub(super) fn list(&self) -> &[Profile] {
+        &self.list
+    }
+
+    /// The profile that judges an identity in a direction.
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram: one pair an identity")]
+    pub(super) fn of(&self, identity: IdentityId, direction: Direction) -> ProfileId {
+        self.of_identity[identity.0 as usize][direction as usize]
+    }
+
+    /// What a policy comes to in a direction; `None` when it affects nobody there.
+    pub(super) fn half(&self, policy: PolicyId, direction: Direction) -> Option<&PolicyHalf> {
+        self.halves.get(*self.current.get(&(policy, direction))? as usize)
+    }
+
+    /// Adds a half, for the identities that its subject selects; [`Self::settle`] has to follow.
+    pub(super) fn add(&mut self, half: PolicyHalf, subjects: impl Iterator<Item = IdentityId>) {
+        let id = HalfId::try_from(self.halves.len()).unwrap_or(HalfId::MAX);
+        for identity in subjects {
+            self.select(identity, half.direction, id, true);
+        }
+        self.current.insert((half.policy, half.direction), id);
+        self.by_subjects.entry(half.subjects).or_default().push(id);
+        self.halves.push(half);
+    }
+
+    /// Takes a half away; likewise. Returns how many rules count no more.
+    pub(super) fn remove(
+        &mut self,
+        policy: PolicyId,
+        direction: Direction,
+        subjects: impl Iterator<Item = IdentityId>,
+    ) -> usize {
+        let Some(id) = self.current.remove(&(policy, direction)) else { return 0 };
+        for identity in subjects {
+            self.select(identity, direction, id, false);
+        }
+        let Some(half) = self.halves.get(id as usize) else { return 0 };
+        if let Some(halves) = self.by_subjects.get_mut(&half.subjects) {
+            halves.retain(|known| *known != id);
+        }
+        half.rules.len()
+    }
+
+    /// A selector selects an identity now, or no more; [`Self::settle`] has to follow. Returns in which
+    /// directions it mattered.
+    pub(super) fn flip(&mut self, selector: SelectorId, identity: IdentityId, is_selected: bool) -> Vec<Direction> {
+        let halves = self.by_subjects.get(&selector).cloned().unwrap_or_default();
+        let mut directions = Vec::new();
+        for id in halves {
+            let Some(direction) = self.halves.get(id as usize).map(|half| half.direction) else { continue };
+            self.select(identity, direction, id, is_selected);
+            directions.push(direction);
+        }
+        directions
+    }
+
+    fn select(&mut self, identity: IdentityId, direction: Direction, half: HalfId, is_selected: bool) {
+        self.reach(identity);
+        let pair = self.selected_by.get_mut(identity.0 as usize);
+        let Some(list) = pair.and_then(|pair| pair.get_mut(direction as usize)) else { return };
+        match (list.binary_search(&half), is_selected) {
+            (Err(place), true) => list.insert(place, half),
+            (Ok(place), false) => _ = list.remove(place),
+            _ => {}
+        }
+    }
+
+    /// Gives an identity the profile that goes with what selects it. Says whether it is another one.
+    pub(super) fn settle(&mut self, identity: IdentityId, direction: Direction) -> bool {
+        self.reach(identity);
+        let pair = self.selected_by.get(identity.0 as usize);
+        let halves = pair.and_then(|pair| pair.get(direction as usize)).cloned().unwrap_or_default();
+        let id = *self.ids.entry((direction, halves)).or_insert_with_key(|(direction, halves)| {
+            let halves = halves.iter().filter_map(|id| self.halves.get(*id as usize));
+            self.list.push(profile(*direction, halves.collect()));
+            ProfileId(u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX))
+        });
+        let slot = self.of_identity.get_mut(identity.0 as usize).and_then(|pair| pair.get_mut(direction as usize));
+        slot.is_some_and(|slot| std::mem::replace(slot, id) != id)
+    }
+
+    /// Makes room for an identity.
+    fn reach(&mut self, identity: IdentityId) {
+        let size = identity.0 as usize + 1;
+        if self.selected_by.len() < size {
+            self.selected_by.resize(size, Default::default());
+            self.of_identity.resize(size, [NOT_SETTLED; 2]);
+        }
+    }
+}
+
+/// The profile of an identity that has none yet.
+const NOT_SETTLED: ProfileId = ProfileId(u32::MAX);
+
+/// A pod selected by any NetworkPolicy of this direction is isolated: what no rule accepts is denied.
+fn profile(direction: Direction, halves: Vec<&PolicyHalf>) -> Profile {
+    if halves.is_empty() {
+        return Profile { direction, tiers: Vec::new() };
+    }
+    let tier = TierRules {
+        tier: Tier::NetworkPolicy,
+        policies: halves.iter().map(|half| half.policy).collect(),
+        rules: halves.iter().flat_map(|half| half.rules.iter().copied()).collect(),
+        otherwise: Otherwise::Deny,
+    };
+    Profile { direction, tiers: vec![tier] }
 }

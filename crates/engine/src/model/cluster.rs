@@ -51,10 +51,12 @@ id!(
 /// namespaces and nodes that an object names exist; an address has one owner.
 #[derive(Debug)]
 pub struct Cluster {
-    parts: Parts,
-    pod_index: FxHashMap<ObjectRef, PodId>,
+    pub(super) parts: Parts,
+    pub(super) pod_index: FxHashMap<ObjectRef, PodId>,
     /// Hashed with care: the addresses of a node share their first half, which a weaker hash makes collide.
-    addresses: HashMap<IpAddr, Endpoint>,
+    pub(super) addresses: HashMap<IpAddr, Endpoint>,
+    /// How many live pods have an address of each family.
+    pub(super) families: [usize; 2],
 }
 
 #[derive(Debug)]
@@ -111,6 +113,19 @@ impl Cluster {
     /// The node of that name.
     pub fn find_node(&self, name: &str) -> Option<NodeId> {
         self.parts.node_index.get(name).copied()
+    }
+
+    /// How many live pods have an address of a family.
+    pub fn pods_with(&self, family: Family) -> usize {
+        self.families.get(family as usize).copied().unwrap_or_default()
+    }
+
+    /// Counts a pod among those that have addresses, or no more.
+    pub(super) fn count_families(families: &mut [usize; 2], pod: &Pod, change: impl Fn(&mut usize)) {
+        let has = |family: &Family| pod.is_live() && pod.addresses.of(*family).is_some();
+        for family in Family::ALL.into_iter().filter(has) {
+            families.get_mut(family as usize).into_iter().for_each(&change);
+        }
     }
 
     /// The node that a pod runs on, once it is known.
@@ -195,7 +210,9 @@ impl Cluster {
 
     pub(super) fn index(parts: Parts) -> (Self, Vec<Conflict>) {
         let pod_index = parts.pods.iter().enumerate().map(|(i, pod)| (pod.id.clone(), PodId::at(i))).collect();
-        let mut cluster = Self { parts, pod_index, addresses: HashMap::new() };
+        let mut families = [0; 2];
+        parts.pods.iter().for_each(|pod| Self::count_families(&mut families, pod, |count| *count += 1));
+        let mut cluster = Self { parts, pod_index, addresses: HashMap::new(), families };
         let mut owners: Vec<(IpAddr, Endpoint)> = Vec::new();
         for (id, node) in cluster.nodes() {
             owners.extend(node.addresses.iter().map(|address| (*address, Endpoint::Node(id))));

@@ -24,6 +24,7 @@ mod policy;
 mod ports;
 mod source;
 mod stand_in;
+mod update;
 
 pub use address::{Family, PodAddresses};
 pub use cluster::{Cluster, NodeId, PodId, PolicyId};
