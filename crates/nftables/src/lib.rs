@@ -10,6 +10,7 @@
 //! Planning, comparing and rendering are pure; only [`netlink`] talks to the kernel.
 
 pub mod difference;
+pub mod draft;
 pub mod fake;
 pub mod interpret;
 pub mod netlink;

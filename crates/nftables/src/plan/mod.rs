@@ -10,12 +10,15 @@
 //!                  goto the chain that logs, counts and drops
 //! ```
 //!
+//! [`plan`] plans all of it, a [`Planner`] goes on from there: what a change touches is planned anew.
+//!
 //! A packet costs the same under ten policies as under ten thousand: nothing here is a list of
 //! policies. Names come from content, so what is equal is shared, and a restart recognises it.
 
 mod cells;
 mod names;
 mod peers;
+mod planner;
 mod profile;
 
 use std::{collections::BTreeMap, net::IpAddr};
@@ -26,8 +29,11 @@ use palisade_engine::{
     model::{Cluster, Direction, Family, NodeId},
 };
 
-use self::profile::ProfilePlanner;
-use crate::ruleset::{Chain, End, Expression, FORWARD, Key, Name, Rule, Ruleset, Set, SetKind, Verdict};
+pub use self::planner::Planner;
+use crate::{
+    draft::Draft,
+    ruleset::{Chain, End, Expression, Key, Name, Rule, Ruleset, Verdict},
+};
 
 /// What a node's ruleset depends on besides its pods and the policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,44 +78,9 @@ pub struct Plan {
 ///
 /// Pods without an address are not in it: there is no packet to tell theirs by.
 pub fn plan(cluster: &Cluster, program: &PolicyProgram, node: NodeId, options: &Options) -> Plan {
-    let mut planner = ProfilePlanner::new(cluster, program, options);
-    let mut maps: BTreeMap<(Direction, Family), BTreeMap<Key, Option<Verdict>>> = BTreeMap::new();
-    let mut pairs: BTreeMap<Family, BTreeMap<Key, Option<Verdict>>> = BTreeMap::new();
-    for direction in Direction::ALL {
-        for family in Family::ALL {
-            maps.insert((direction, family), BTreeMap::new());
-            pairs.insert(family, BTreeMap::new());
-        }
-    }
-    for (id, pod) in cluster.pods() {
-        let Some(identity) = program.identity_of(id) else { continue };
-        if cluster.node_of(id) != Some(node) {
-            continue;
-        }
-        for direction in Direction::ALL {
-            let Some(chain) = planner.chain(identity, direction) else { continue };
-            for address in pod.addresses.iter() {
-                let family = Family::of(address);
-                if let Some(map) = maps.get_mut(&(direction, family)) {
-                    map.insert(Key::Address(address), Some(Verdict::Jump(chain.clone())));
-                }
-                if let Some(set) = pairs.get_mut(&family) {
-                    set.insert(Key::Pair(address, address), None);
-                }
-            }
-        }
-    }
-    let mut plan = planner.finish();
-    for ((direction, family), elements) in maps {
-        let set = Set { kind: SetKind::Addresses(family), is_map: true, comment: None, elements };
-        plan.ruleset.sets.insert(map_name(direction, family), set);
-    }
-    for (family, elements) in pairs {
-        let set = Set { kind: SetKind::AddressPairs(family), is_map: false, comment: None, elements };
-        plan.ruleset.sets.insert(self_name(family), set);
-    }
-    plan.ruleset.chains.insert(FORWARD.to_owned(), forward(options));
-    plan
+    let mut draft = Draft::default();
+    let planner = Planner::new(cluster, program, node, options.clone(), &mut draft);
+    Plan { ruleset: draft.into_ruleset(), denials: planner.denials().clone(), profiles: planner.profiles() }
 }
 
 fn forward(options: &Options) -> Chain {

@@ -1,6 +1,9 @@
 //! Unions of peers, and the sets that hold them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use palisade_engine::{
     PolicyProgram,
@@ -18,7 +21,7 @@ use crate::ruleset::{End, Expression, Key, Set, SetKind, shortened};
 pub(super) struct Peer {
     pub(super) who: Who,
     /// Only pods that give this name to this port.
-    pub(super) with_port: Option<(Name, Protocol, u16)>,
+    pub(super) with_port: Option<PortNumber>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,31 +95,56 @@ impl Unions {
     }
 }
 
-/// The identities behind each named port that some rule uses.
-struct NamedPortIndex(FxHashMap<(Name, Protocol), BTreeMap<u16, Vec<IdentityId>>>);
+/// A named port with one of the numbers that pods give it.
+pub(super) type PortNumber = (Name, Protocol, u16);
+
+/// The identities, those with pods, behind each named port that some rule uses.
+#[derive(Debug, Default)]
+pub(super) struct NamedPortIndex(FxHashMap<(Name, Protocol), BTreeMap<u16, BTreeSet<IdentityId>>>);
 
 impl NamedPortIndex {
-    fn new(program: &PolicyProgram) -> Self {
-        let mut index: FxHashMap<(Name, Protocol), BTreeMap<u16, Vec<IdentityId>>> = FxHashMap::default();
-        for (id, identity) in program.identities() {
-            for (name, protocol, numbers) in identity.named_ports() {
-                let by_number = index.entry((name.clone(), protocol)).or_default();
-                for number in numbers {
-                    by_number.entry(*number).or_default().push(id);
-                }
-            }
+    pub(super) fn new(program: &PolicyProgram) -> Self {
+        let mut index = Self::default();
+        for (id, _) in program.identities() {
+            index.update(program, id);
         }
-        Self(index)
+        index
     }
 
-    fn numbers(&self, name: &Name, protocol: Protocol) -> impl Iterator<Item = u16> {
+    /// Takes in that an identity has pods, or none. Returns the named ports that have other numbers now.
+    pub(super) fn update(&mut self, program: &PolicyProgram, id: IdentityId) -> Vec<(Name, Protocol)> {
+        let identity = program.identity(id);
+        let mut changed = Vec::new();
+        for (name, protocol, numbers) in identity.named_ports() {
+            let port = (name.clone(), protocol);
+            let by_number = self.0.entry(port.clone()).or_default();
+            let before = by_number.len();
+            for number in numbers {
+                if identity.pods.is_empty() {
+                    let is_last = by_number.get_mut(number).is_some_and(|ids| ids.remove(&id) && ids.is_empty());
+                    if is_last {
+                        by_number.remove(number);
+                    }
+                } else {
+                    by_number.entry(*number).or_default().insert(id);
+                }
+            }
+            if by_number.len() != before {
+                changed.push(port);
+            }
+        }
+        changed
+    }
+
+    /// Every number that some pod gives to a named port, ascending.
+    pub(super) fn numbers(&self, name: &Name, protocol: Protocol) -> impl Iterator<Item = u16> {
         self.0.get(&(name.clone(), protocol)).into_iter().flat_map(|numbers| numbers.keys().copied())
     }
 
     /// Who gives this name to this port.
-    fn identities(&self, (name, protocol, number): &(Name, Protocol, u16)) -> &[IdentityId] {
+    fn identities(&self, (name, protocol, number): &PortNumber) -> impl Iterator<Item = IdentityId> {
         let numbers = self.0.get(&(name.clone(), *protocol));
-        numbers.and_then(|numbers| numbers.get(number)).map_or(&[], Vec::as_slice)
+        numbers.and_then(|numbers| numbers.get(number)).into_iter().flatten().copied()
     }
 }
 
@@ -139,104 +167,122 @@ impl Lookup {
     }
 }
 
-/// What sets of peers are filled from.
-pub(super) struct Members<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) program: &'a PolicyProgram,
-    named_ports: NamedPortIndex,
-    /// The families that pods have: packets of another one never get to a pod's chain.
-    families: Vec<Family>,
+/// A set of pods by address: its elements come and go with the pods.
+#[derive(Clone, Debug)]
+pub(super) struct PodSet {
+    pub(super) family: Family,
+    /// Who is in it: whoever one of these means, and that only a pod can be.
+    pub(super) peers: Vec<Peer>,
+    /// The peers as text.
+    comment: String,
 }
 
-impl<'a> Members<'a> {
-    pub(super) fn new(cluster: &'a Cluster, program: &'a PolicyProgram) -> Self {
-        let has = |family: &Family| cluster.pods().any(|(_, pod)| pod.is_live() && pod.addresses.of(*family).is_some());
-        let families = Family::ALL.into_iter().filter(has).collect();
-        Self { cluster, program, named_ports: NamedPortIndex::new(program), families }
-    }
-
-    /// Every number that some pod gives to a named port, ascending.
-    pub(super) fn numbers(&self, name: &Name, protocol: Protocol) -> impl Iterator<Item = u16> {
-        self.named_ports.numbers(name, protocol)
-    }
-
-    /// The look-ups that together find the members of a union that is not of anyone, and the sets that
-    /// they need: per family pods by address, then prefixes.
-    pub(super) fn lookups<'p>(&self, peers: impl Iterator<Item = &'p Peer>) -> (Vec<Lookup>, Vec<(String, Set)>) {
-        let (mut pods, mut blocks) = (Vec::new(), Vec::new());
-        for peer in peers {
+impl PodSet {
+    /// The set as it is now.
+    pub(super) fn fill(&self, cluster: &Cluster, program: &PolicyProgram, ports: &NamedPortIndex) -> Set {
+        let mut elements = BTreeMap::new();
+        for peer in &self.peers {
+            let mut add = |id: IdentityId| {
+                let addresses = program.identity(id).pods.iter();
+                let addresses = addresses.filter_map(|pod| cluster.pod(*pod).addresses.of(self.family));
+                let meant = addresses.filter(|address| peer.has(program, id, *address));
+                elements.extend(meant.map(|address| (Key::Address(address), None)));
+            };
             match (peer.who, &peer.with_port) {
-                (Who::Block(id), None) => blocks.push(self.program.block(id)),
-                _ => pods.push(peer),
+                (_, Some(port)) => ports.identities(port).for_each(&mut add),
+                (Who::Pods(selector), None) => program.selected(selector).for_each(&mut add),
+                // These two are never asked for by pod: anyone needs no set, and a block has one of prefixes.
+                (Who::Anyone | Who::Block(_), None) => {}
             }
         }
-        let prefixes: PrefixSet = blocks.into_iter().collect();
-        let (mut lookups, mut sets) = (Vec::new(), Vec::new());
-        let mut look_up = |family, (name, set): (String, Set)| {
-            lookups.push(Lookup::Set(family, name.clone()));
-            sets.push((name, set));
-        };
-        for &family in &self.families {
-            if prefixes.is_all_in(family) {
-                continue;
-            }
-            if !pods.is_empty() {
-                look_up(family, self.pod_set(&pods, family));
-            }
-            if !prefixes.is_empty_in(family) {
-                look_up(family, prefix_set(&prefixes, family));
-            }
-        }
-        let whole = self.families.iter().filter(|family| prefixes.is_all_in(**family));
-        lookups.extend(whole.map(|family| Lookup::Family(*family)));
-        (lookups, sets)
+        Set { kind: SetKind::Addresses(self.family), is_map: false, comment: Some(self.comment.clone()), elements }
     }
 
-    /// The name depends on what is asked for, not on who is there: pods come and go without a new set.
-    fn pod_set(&self, peers: &[&Peer], family: Family) -> (String, Set) {
-        let members: BTreeSet<IdentityId> = peers.iter().flat_map(|peer| self.identities(peer, family)).collect();
-        let mut texts: Vec<String> = peers.iter().map(|peer| self.text(peer)).collect();
-        texts.sort();
-        let text = texts.join(" | ");
-        let addresses = members.iter().flat_map(|id| &self.program.identity(*id).pods);
-        let addresses = addresses.filter_map(|pod| self.cluster.pod(*pod).addresses.of(family));
-        let elements = addresses.map(|address| (Key::Address(address), None)).collect();
-        let name = content_name(&format!("pods{}", digit(family)), &text);
-        let comment = Some(shortened(text, 120));
-        (name, Set { kind: SetKind::Addresses(family), is_map: false, comment, elements })
+    /// Whether the address of a pod of that identity is in it.
+    pub(super) fn has(&self, program: &PolicyProgram, identity: IdentityId, address: IpAddr) -> bool {
+        self.peers.iter().any(|peer| peer.has(program, identity, address))
     }
+}
 
-    /// The identities that a peer means, by their addresses of one family.
-    fn identities(&self, peer: &Peer, family: Family) -> Vec<IdentityId> {
-        let program = self.program;
-        let with_port = peer.with_port.as_ref().map(|port| self.named_ports.identities(port).iter().copied());
-        match (peer.who, with_port) {
-            (Who::Anyone, Some(ids)) => ids.collect(),
-            (Who::Pods(selector), Some(ids)) => ids.filter(|id| program.selects(selector, *id)).collect(),
-            (Who::Pods(selector), None) => program.selected(selector).collect(),
-            (Who::Block(block), Some(ids)) => {
-                // Pods of one identity are in the same prefixes: one of them speaks for all.
-                let address = |id: &IdentityId| {
-                    program.identity(*id).pods.first().and_then(|pod| self.cluster.pod(*pod).addresses.of(family))
-                };
-                ids.filter(|id| address(id).is_some_and(|address| program.block(block).contains(address))).collect()
+impl Peer {
+    /// Whether it means the pod of that identity at that address.
+    fn has(&self, program: &PolicyProgram, id: IdentityId, address: IpAddr) -> bool {
+        let with_port =
+            |(name, protocol, number): &PortNumber| program.identity(id).port_numbers(name, *protocol).contains(number);
+        self.with_port.as_ref().is_none_or(with_port)
+            && match self.who {
+                Who::Anyone => true,
+                Who::Pods(selector) => program.selects(selector, id),
+                Who::Block(block) => program.block(block).contains(address),
             }
-            // These two are never asked for by pod: anyone needs no set, and a block has one of prefixes.
-            (Who::Anyone | Who::Block(_), None) => Vec::new(),
-        }
     }
 
-    fn text(&self, peer: &Peer) -> String {
-        let who = match peer.who {
+    fn text(&self, program: &PolicyProgram) -> String {
+        let who = match self.who {
             Who::Anyone => "any pod".to_owned(),
-            Who::Pods(selector) => self.program.selector_text(selector).to_owned(),
-            Who::Block(block) => self.program.block(block).to_string(),
+            Who::Pods(selector) => program.selector_text(selector).to_owned(),
+            Who::Block(block) => program.block(block).to_string(),
         };
-        match &peer.with_port {
+        match &self.with_port {
             None => who,
             Some((name, protocol, number)) => format!("{who} with {name}={number}/{protocol}"),
         }
     }
+}
+
+/// The look-ups that together find the members of a union that is not of anyone, with the sets that they
+/// need.
+#[derive(Debug, Default)]
+pub(super) struct Lookups {
+    /// In the order in which they are asked: per family pods by address, then prefixes.
+    pub(super) asked: Vec<Lookup>,
+    /// The sets of pods, by name.
+    pub(super) pods: Vec<(String, PodSet)>,
+    /// The sets of prefixes, by name.
+    pub(super) prefixes: Vec<(String, Set)>,
+}
+
+impl Lookups {
+    /// Of a union of peers; `families` are those that pods have: packets of another one never get to a pod's
+    /// chain.
+    pub(super) fn of<'p>(program: &PolicyProgram, families: &[Family], peers: impl Iterator<Item = &'p Peer>) -> Self {
+        let (mut pods, mut blocks) = (Vec::new(), Vec::new());
+        for peer in peers {
+            match (peer.who, &peer.with_port) {
+                (Who::Block(id), None) => blocks.push(program.block(id)),
+                _ => pods.push(peer.clone()),
+            }
+        }
+        let prefixes: PrefixSet = blocks.into_iter().collect();
+        let mut lookups = Self::default();
+        for &family in families {
+            if prefixes.is_all_in(family) {
+                continue;
+            }
+            if !pods.is_empty() {
+                let (name, set) = pod_set(program, &pods, family);
+                lookups.asked.push(Lookup::Set(family, name.clone()));
+                lookups.pods.push((name, set));
+            }
+            if !prefixes.is_empty_in(family) {
+                let (name, set) = prefix_set(&prefixes, family);
+                lookups.asked.push(Lookup::Set(family, name.clone()));
+                lookups.prefixes.push((name, set));
+            }
+        }
+        let whole = families.iter().filter(|family| prefixes.is_all_in(**family));
+        lookups.asked.extend(whole.map(|family| Lookup::Family(*family)));
+        lookups
+    }
+}
+
+/// The name depends on what is asked for, not on who is there: pods come and go without a new set.
+fn pod_set(program: &PolicyProgram, peers: &[Peer], family: Family) -> (String, PodSet) {
+    let mut texts: Vec<String> = peers.iter().map(|peer| peer.text(program)).collect();
+    texts.sort();
+    let text = texts.join(" | ");
+    let name = content_name(&format!("pods{}", digit(family)), &text);
+    (name, PodSet { family, peers: peers.to_vec(), comment: shortened(text, 120) })
 }
 
 fn prefix_set(prefixes: &PrefixSet, family: Family) -> (String, Set) {

@@ -1,21 +1,21 @@
 //! The chains of a profile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_engine::{
     PolicyProgram,
     compile::{
         Action, IdentityId, Otherwise, Peers, Ports, ProfileId, Rule as PolicyRule, RulePeer, RulePorts, TierRules,
     },
-    model::{Cluster, Direction, PortRange, Protocol},
+    model::{Cluster, Direction, Family, PortRange, Protocol},
 };
 use rustc_hash::FxHashMap;
 
 use super::{
-    Options, Plan,
+    Options,
     cells::{Cells, Decisions, Entry, Traffic},
     names::content_name,
-    peers::{Lookup, Members, Peer, UnionId, Unions, Who},
+    peers::{Lookup, Lookups, NamedPortIndex, Peer, PodSet, UnionId, Unions, Who},
 };
 use crate::{
     ruleset::{Chain, End, Expression, Key, Name, Rule, Set, SetKind, Verdict, shortened},
@@ -26,108 +26,95 @@ use crate::{
 /// a packet about 30 ns, a map costs the kernel a set, and the kernel searches sets by name in a list.
 const PLAIN_RULES: usize = 6;
 
-/// Plans chains, each once.
-pub(super) struct ProfilePlanner<'a> {
-    program: &'a PolicyProgram,
-    options: &'a Options,
-    members: Members<'a>,
-    unions: Unions,
-    /// What finds the members of a union; its sets are in the plan.
-    lookups: FxHashMap<UnionId, Vec<Lookup>>,
-    plan: Plan,
-    /// The first chain for an identity.
-    subjects: FxHashMap<(IdentityId, Direction), Option<Name>>,
-    /// The first chain of a profile, by what it depends on.
-    chains: FxHashMap<(ProfileId, NamedPorts), Name>,
+/// What the pods of one profile need in the table. All but the sets of pods follows from the rules.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    /// The chain that judges them.
+    pub(super) chain: Name,
+    /// All chains, that one among them.
+    pub(super) chains: BTreeMap<Name, Chain>,
+    /// The sets and maps that never change.
+    pub(super) sets: BTreeMap<Name, Set>,
+    /// The sets of pods.
+    pub(super) pods: BTreeMap<Name, PodSet>,
+    /// The chains among them that drop.
+    pub(super) denials: Vec<Name>,
+    /// The named ports whose numbers, all over the cluster, it depends on.
+    pub(super) ports: BTreeSet<(palisade_engine::model::Name, Protocol)>,
 }
+
+/// What a piece is made from: a profile, and the numbers that the pod's own named ports have.
+pub(super) type PieceKey = (ProfileId, NamedPorts);
 
 /// The numbers that a pod's own named ports have: what an ingress profile depends on besides its rules.
 type NamedPorts = Vec<(palisade_engine::model::Name, Protocol, Vec<u16>)>;
 
-impl<'a> ProfilePlanner<'a> {
-    pub(super) fn new(cluster: &'a Cluster, program: &'a PolicyProgram, options: &'a Options) -> Self {
-        let members = Members::new(cluster, program);
-        Self {
-            program,
-            options,
-            members,
-            unions: Unions::default(),
-            lookups: FxHashMap::default(),
-            plan: Plan::default(),
-            subjects: FxHashMap::default(),
-            chains: FxHashMap::default(),
-        }
+/// What judges the pods of an identity in a direction; `None` when no policy affects them.
+pub(super) fn piece_key(program: &PolicyProgram, identity: IdentityId, direction: Direction) -> Option<PieceKey> {
+    let id = program.profile_of(identity, direction);
+    let profile = program.profile(id);
+    if profile.is_open() {
+        return None;
     }
-
-    pub(super) fn finish(mut self) -> Plan {
-        let mut profiles: Vec<ProfileId> = self.chains.keys().map(|(profile, _)| *profile).collect();
-        profiles.sort_unstable();
-        profiles.dedup();
-        self.plan.profiles = profiles.len();
-        self.plan
-    }
-
-    /// The chain that judges the pods of an identity in a direction; `None` when no policy affects them.
-    pub(super) fn chain(&mut self, identity: IdentityId, direction: Direction) -> Option<Name> {
-        if let Some(known) = self.subjects.get(&(identity, direction)) {
-            return known.clone();
-        }
-        let chain = self.profile_chain(identity, direction);
-        self.subjects.insert((identity, direction), chain.clone());
-        chain
-    }
-
-    fn profile_chain(&mut self, identity: IdentityId, direction: Direction) -> Option<Name> {
-        let id = self.program.profile_of(identity, direction);
-        let profile = self.program.profile(id);
-        if profile.is_open() {
-            return None;
-        }
-        let named = match direction {
-            Direction::Ingress => self.named_ports(identity, &profile.tiers),
-            Direction::Egress => Vec::new(),
-        };
-        let key = (id, named);
-        if let Some(chain) = self.chains.get(&key) {
-            return Some(chain.clone());
-        }
-        // From the last tier to the first: each goes on in the next one's chain.
-        let mut next = Verdict::Return;
-        for tier in profile.tiers.iter().rev() {
-            let chain = self.tier(id, tier, identity, direction, &next);
-            next = Verdict::Goto(chain);
-        }
-        let chain = next.chain().cloned()?;
-        self.chains.insert(key, chain.clone());
-        Some(chain)
-    }
-
-    fn named_ports(&self, identity: IdentityId, tiers: &[TierRules]) -> NamedPorts {
-        let rules = tiers.iter().flat_map(|tier| &tier.rules).map(|id| self.program.rule(*id));
-        let mut named: NamedPorts = Vec::new();
+    let mut named: NamedPorts = Vec::new();
+    if direction == Direction::Ingress {
+        let rules = profile.tiers.iter().flat_map(|tier| &tier.rules).map(|id| program.rule(*id));
         for (protocol, name) in rules.flat_map(named_in) {
-            let numbers = self.program.identity(identity).port_numbers(name, protocol).to_vec();
+            let numbers = program.identity(identity).port_numbers(name, protocol).to_vec();
             named.push((name.clone(), protocol, numbers));
         }
         named.sort();
         named.dedup();
-        named
+    }
+    Some((id, named))
+}
+
+/// Plans the piece of one profile.
+pub(super) struct ProfilePlanner<'a> {
+    cluster: &'a Cluster,
+    program: &'a PolicyProgram,
+    options: &'a Options,
+    ports: &'a NamedPortIndex,
+    /// The families that pods have.
+    families: &'a [Family],
+    unions: Unions,
+    /// What finds the members of a union; its sets are in the piece.
+    lookups: FxHashMap<UnionId, Vec<Lookup>>,
+    piece: Piece,
+}
+
+impl<'a> ProfilePlanner<'a> {
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        program: &'a PolicyProgram,
+        options: &'a Options,
+        ports: &'a NamedPortIndex,
+        families: &'a [Family],
+    ) -> Self {
+        let (unions, lookups, piece) = (Unions::default(), FxHashMap::default(), Piece::default());
+        Self { cluster, program, options, ports, families, unions, lookups, piece }
     }
 
-    fn tier(
-        &mut self,
-        id: ProfileId,
-        tier: &TierRules,
-        subject: IdentityId,
-        direction: Direction,
-        next: &Verdict,
-    ) -> Name {
+    /// The piece of a key.
+    pub(super) fn plan(mut self, (id, named): &PieceKey) -> Piece {
+        let profile = self.program.profile(*id);
+        // From the last tier to the first: each goes on in the next one's chain.
+        let mut next = Verdict::Return;
+        for tier in profile.tiers.iter().rev() {
+            let chain = self.tier(tier, named, profile.direction, &next);
+            next = Verdict::Goto(chain);
+        }
+        self.piece.chain = next.chain().cloned().unwrap_or_default();
+        self.piece
+    }
+
+    fn tier(&mut self, tier: &TierRules, named: &NamedPorts, direction: Direction, next: &Verdict) -> Name {
         let mut entries = Vec::new();
         for rule in &tier.rules {
-            self.entries(self.program.rule(*rule), subject, &mut entries);
+            self.entries(self.program.rule(*rule), named, &mut entries);
         }
         let cells = Cells::cut(&entries, &mut self.unions);
-        let deny = self.deny_chain(id, tier, direction);
+        let deny = self.deny_chain(tier, direction);
         let actions = Actions {
             end: match direction {
                 Direction::Ingress => End::Source,
@@ -184,7 +171,7 @@ impl<'a> ProfilePlanner<'a> {
         let used = maps.into_iter().filter(|(_, elements, _)| !elements.is_empty());
         let rules = used.map(|(kind, elements, prefix)| {
             let name = content_name(prefix, &format!("{elements:?}"));
-            self.plan.ruleset.sets.insert(name.clone(), Set { kind, is_map: true, comment: None, elements });
+            self.piece.sets.insert(name.clone(), Set { kind, is_map: true, comment: None, elements });
             Rule::new([Expression::PortMap(name)])
         });
         rules.collect()
@@ -209,16 +196,17 @@ impl<'a> ProfilePlanner<'a> {
 
     fn lookups(&mut self, union: UnionId) -> &[Lookup] {
         self.lookups.entry(union).or_insert_with(|| {
-            let (lookups, sets) = self.members.lookups(self.unions.peers(union));
-            self.plan.ruleset.sets.extend(sets);
-            lookups
+            let lookups = Lookups::of(self.program, self.families, self.unions.peers(union));
+            self.piece.pods.extend(lookups.pods);
+            self.piece.sets.extend(lookups.prefixes);
+            lookups.asked
         })
     }
 
     /// The chain that logs, counts and drops what a tier of a profile denies; one for each group of
     /// policies that isolates.
-    fn deny_chain(&mut self, id: ProfileId, tier: &TierRules, direction: Direction) -> Name {
-        let policies = tier.policies.iter().map(|policy| self.members.cluster.policy(*policy).id.to_string());
+    fn deny_chain(&mut self, tier: &TierRules, direction: Direction) -> Name {
+        let policies = tier.policies.iter().map(|policy| self.cluster.policy(*policy).id.to_string());
         let mut policies: Vec<String> = policies.collect();
         // The order in which policies are read must not matter.
         policies.sort();
@@ -232,20 +220,20 @@ impl<'a> ProfilePlanner<'a> {
         }
         let drop = Rule::new([Expression::Counter, Expression::Verdict(Verdict::Drop)]);
         rules.push(drop.comment(shortened(policies, 200)));
-        self.plan.ruleset.chains.insert(name.clone(), Chain { is_base: false, rules });
-        self.plan.denials.insert(name.clone(), id);
+        self.piece.chains.insert(name.clone(), Chain { is_base: false, rules });
+        self.piece.denials.push(name.clone());
         name
     }
 
     fn add_chain(&mut self, prefix: &str, rules: Vec<Rule>) -> Name {
         let content: Vec<String> = rules.iter().map(text::rule).collect();
         let name = content_name(prefix, &content.join("\n"));
-        self.plan.ruleset.chains.insert(name.clone(), Chain { is_base: false, rules });
+        self.piece.chains.insert(name.clone(), Chain { is_base: false, rules });
         name
     }
 
     /// One rule as entries: named ports become numbers, each with the peers that it means.
-    fn entries(&mut self, rule: &PolicyRule, subject: IdentityId, entries: &mut Vec<Entry>) {
+    fn entries(&mut self, rule: &PolicyRule, own: &NamedPorts, entries: &mut Vec<Entry>) {
         let unions = &mut self.unions;
         let peers = unions.of(peers(&rule.peers, None));
         let mut add = |peers, traffic| entries.push(Entry { action: rule.action, peers, traffic });
@@ -256,12 +244,14 @@ impl<'a> ProfilePlanner<'a> {
             match (&port.ports, rule.origin.direction) {
                 (RulePorts::Range(range), _) => add(peers, Traffic::Ports(protocol, *range)),
                 (RulePorts::Named(name), Direction::Ingress) => {
-                    for number in self.program.identity(subject).port_numbers(name, protocol) {
+                    let own = own.iter().filter(|(known, of, _)| known == name && *of == protocol);
+                    for number in own.flat_map(|(_, _, numbers)| numbers) {
                         add(peers, single(*number));
                     }
                 }
                 (RulePorts::Named(name), Direction::Egress) => {
-                    for number in self.members.numbers(name, protocol) {
+                    self.piece.ports.insert((name.clone(), protocol));
+                    for number in self.ports.numbers(name, protocol) {
                         let with_port = Some((name.clone(), protocol, number));
                         add(unions.of(self::peers(&rule.peers, with_port)), single(number));
                     }
