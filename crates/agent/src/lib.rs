@@ -1,9 +1,9 @@
 //! The agent of a node: keeps `table inet palisade` true while the cluster changes.
 //!
 //! ```text
-//! change ──► state ──────► window ─► (engine, nftables) ─► enforce ──► kernel
-//! what is    objects by    taken     compile, plan         difference, retry,
-//! told       name          together                        read-back, audit
+//! change ──► state ──────► window ─► current ─► enforce ──► kernel
+//! what is    objects by    taken     compile,   difference, retry,
+//! told       name          together  plan       read-back, audit
 //!                                        run: the loop ──► status ──► metrics, health
 //! ```
 //!
@@ -16,8 +16,6 @@
 //!   ([`change::PoisonPolicy::closed`]).
 //!
 //! What is not here yet:
-//! - Incremental compiling: every window that changes something is compiled and planned anew, for the
-//!   whole cluster; only what goes to the kernel is a difference.
 //! - Cutting of established connections that a change forbids: they live on.
 //! - Holding local addresses closed that no pod is known for (`--unknown-pods=deny`). A Pod that cannot be
 //!   understood at all is such a pod: what was last understood of it counts, or nothing.
@@ -26,6 +24,7 @@
 //!   of them: after a restart, by the order of the list.
 
 pub mod change;
+pub mod current;
 pub mod enforce;
 pub mod health;
 pub mod metrics;
@@ -35,6 +34,7 @@ pub mod status;
 pub mod window;
 
 pub use change::{Change, Event, Key, Kind, Object, Poison, PoisonPolicy};
+pub use current::Current;
 pub use enforce::{Enforcer, Table, cleanup};
 pub use run::{Agent, Settings};
 pub use state::State;

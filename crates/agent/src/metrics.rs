@@ -15,6 +15,7 @@ pub fn text(status: &Status) -> String {
     for (name, help, value) in [
         ("changes_total", "Changes received from the API server.", status.changes),
         ("windows_total", "Times that rules were planned.", status.windows),
+        ("compiles_total", "Times that everything was compiled anew, not only what changed.", status.compiles),
         ("transactions_total", "Transactions that the kernel took.", counters.transactions),
         ("errors_total", "Attempts and audits that failed.", counters.errors),
         ("retries_total", "Attempts after a failure.", counters.retries),

@@ -1,8 +1,8 @@
 //! The loop: changes in, rules into the kernel, a status out.
 //!
 //! ```text
-//! Event ──► State ──► Window ──► view, compile, plan ──► Enforcer ──► kernel
-//!                                                            └──► Status
+//! Event ──► State ──► Window ──► Current: compile, plan ──► Enforcer ──► kernel
+//!                                                              └──► Status
 //! ```
 //!
 //! [`Agent`] decides on given instants and never waits; [`Agent::run`] is the waiting around it.
@@ -13,11 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_engine::{PolicyProgram, model::Name};
-use palisade_nftables::plan::{Options, Plan, plan};
+use palisade_engine::model::Name;
+use palisade_nftables::plan::Options;
 
 use crate::{
     change::{Change, Event, Kind},
+    current::{Current, NoPlan},
     enforce::{Done, Enforcer, Failure, Table},
     state::State,
     status::{Shared, Sizes},
@@ -57,6 +58,8 @@ impl Settings {
 pub struct Agent<T> {
     settings: Settings,
     state: State,
+    /// What the objects come to; `None`: not compiled yet, or no plan could be made.
+    current: Option<Current>,
     enforcer: Enforcer<T>,
     window: Window,
     synced: BTreeSet<Kind>,
@@ -69,21 +72,13 @@ pub struct Agent<T> {
     status: Shared,
 }
 
-/// Why there is no plan; the rules that are in force stay.
-#[derive(Debug, thiserror::Error)]
-enum NoPlan {
-    #[error("node {0} is not in the cluster: check the name that the agent was given; its rules stay as they are")]
-    UnknownNode(Name),
-    #[error("the objects contradict each other: {0} (please report this)")]
-    Conflict(String),
-}
-
 impl<T: Table> Agent<T> {
     /// An agent that was told nothing yet.
     pub fn new(settings: Settings, table: T) -> Self {
         let window = settings.window.clone();
         Self {
             state: State::of(settings.node.clone()),
+            current: None,
             settings,
             enforcer: Enforcer::new(table),
             window,
@@ -200,43 +195,51 @@ impl<T: Table> Agent<T> {
         if self.window.close() {
             let plan = self.plan();
             self.planned = plan.is_ok();
-            match plan {
-                Ok(plan) => self.enforcer.want(plan.ruleset),
-                Err(why) => {
-                    self.retry_at = None;
-                    return self.status.with(|status| {
-                        status.ready = false;
-                        (status.error, status.last_error) = (Some(why.to_string()), Some(why.to_string()));
-                    });
-                }
+            if let Err(why) = plan {
+                self.retry_at = None;
+                return self.status.with(|status| {
+                    status.ready = false;
+                    (status.error, status.last_error) = (Some(why.to_string()), Some(why.to_string()));
+                });
             }
         }
         let result = self.enforcer.attempt();
         self.report(now, result, true);
     }
 
-    fn plan(&self) -> Result<Plan, NoPlan> {
-        let view = self.state.view().map_err(|conflicts| {
-            NoPlan::Conflict(conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        })?;
-        let program = PolicyProgram::compile(&view.cluster);
-        let node = view.cluster.find_node(&self.settings.node);
-        let plan = node.map(|node| plan(&view.cluster, &program, node, &self.settings.options));
-        let rules = plan.as_ref().map(|plan| &plan.ruleset);
-        let sizes = Sizes {
-            policies: self.state.policies(),
-            pods: view.cluster.pods().len(),
-            profiles: plan.as_ref().map_or(0, |plan| plan.profiles),
-            sets: rules.map_or(0, |rules| rules.sets.len()),
-            elements: rules.map_or(0, |rules| rules.sets.values().map(|set| set.elements.len()).sum()),
-            chains: rules.map_or(0, |rules| rules.chains.len()),
+    /// Brings the draft up to what the agent was told.
+    fn plan(&mut self) -> Result<(), NoPlan> {
+        let stirred = self.state.take_stirred();
+        let draft = self.enforcer.draft();
+        let current = self.current.take().zip(stirred);
+        let advanced =
+            current.and_then(|(mut current, keys)| current.advance(&self.state, &keys, draft).then_some(current));
+        let anew = advanced.is_none();
+        let current = match advanced {
+            Some(current) => Ok(current),
+            None => Current::new(&self.state, &self.settings.node, &self.settings.options, draft),
         };
+        let rules = draft.ruleset();
+        let mut sizes = Sizes {
+            policies: self.state.policies(),
+            pods: self.state.pods(),
+            profiles: 0,
+            sets: rules.sets.len(),
+            elements: rules.sets.values().map(|set| set.elements.len()).sum(),
+            chains: rules.chains.len(),
+        };
+        if let Ok(current) = &current {
+            sizes.profiles = current.planner().profiles();
+        }
+        let disputes = current.as_ref().map(|current| current.disputes().to_vec()).unwrap_or_default();
         let poison = self.state.poison().iter().map(|(key, problems)| (key.to_string(), problems.clone())).collect();
         self.status.with(|status| {
             status.windows += 1;
-            (status.sizes, status.poison, status.disputes) = (sizes, poison, view.disputes);
+            status.compiles += u64::from(anew);
+            (status.sizes, status.poison, status.disputes) = (sizes, poison, disputes);
         });
-        plan.ok_or_else(|| NoPlan::UnknownNode(self.settings.node.clone()))
+        self.current = Some(current?);
+        Ok(())
     }
 
     fn report(&mut self, now: Instant, result: Result<Done, Failure>, of_changes: bool) {

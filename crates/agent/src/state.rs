@@ -5,7 +5,7 @@
 //! address that several claim at a time belongs to the one that claimed it last.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
 };
 
@@ -27,6 +27,8 @@ pub struct State {
     clock: u64,
     /// The node whose pods keep their addresses against pods of other nodes.
     local: Option<Name>,
+    /// Which objects became others since this was last asked; `None`: any.
+    stirred: Option<BTreeSet<Key>>,
 }
 
 /// An object that has addresses, each with the number of its claim.
@@ -43,6 +45,8 @@ pub struct View {
     pub cluster: Cluster,
     /// Which addresses somebody claims who does not have them, one line each.
     pub disputes: Vec<String>,
+    /// The addresses that several claim.
+    pub contested: HashSet<IpAddr>,
 }
 
 /// Who an address belongs to, as the engine sees it.
@@ -80,6 +84,20 @@ impl State {
     /// Takes a change. Says whether anything that policies can see became different: most updates of
     /// pods and nodes are about something else, and cost nothing then.
     pub fn apply(&mut self, change: Change) -> bool {
+        let key = match (&change, &self.stirred) {
+            (Change::Set(object), Some(_)) => Some(object.key()),
+            (Change::Poison(poison), Some(_)) => Some(poison.key()),
+            (Change::Gone(key), Some(_)) => Some(key.clone()),
+            _ => None,
+        };
+        let differs = self.take(change);
+        if let (true, Some(key), Some(stirred)) = (differs, key, &mut self.stirred) {
+            stirred.insert(key);
+        }
+        differs
+    }
+
+    fn take(&mut self, change: Change) -> bool {
         match change {
             Change::Set(object) => {
                 let healed = self.poison.remove(&object.key()).is_some();
@@ -87,7 +105,7 @@ impl State {
             }
             Change::Poison(Poison::Policy(poison)) => {
                 let (policy, problems) = (poison.closed(), poison.problems);
-                self.apply(Change::Poison(Poison::Closed { policy, problems }))
+                self.take(Change::Poison(Poison::Closed { policy, problems }))
             }
             Change::Poison(Poison::Closed { policy, problems }) => {
                 self.poison.insert(Key::Policy(policy.id.clone()), problems);
@@ -141,6 +159,31 @@ impl State {
         }
     }
 
+    /// Which objects became others since this was last asked; `None`: any may have.
+    pub fn take_stirred(&mut self) -> Option<BTreeSet<Key>> {
+        self.stirred.replace(BTreeSet::new())
+    }
+
+    /// The Namespace of that name.
+    pub fn namespace(&self, name: &Name) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// The Node of that name.
+    pub fn node(&self, name: &Name) -> Option<&Node> {
+        self.nodes.get(name).map(|held| &held.object)
+    }
+
+    /// The Pod of that name.
+    pub fn pod(&self, id: &ObjectRef) -> Option<&Pod> {
+        self.pods.get(id).map(|held| &held.object)
+    }
+
+    /// The NetworkPolicy of that name.
+    pub fn policy(&self, id: &ObjectRef) -> Option<&NetworkPolicy> {
+        self.policies.get(id)
+    }
+
     /// What was not understood, with the reasons.
     pub fn poison(&self) -> &BTreeMap<Key, Vec<String>> {
         &self.poison
@@ -149,6 +192,11 @@ impl State {
     /// How many NetworkPolicies there are.
     pub fn policies(&self) -> usize {
         self.policies.len()
+    }
+
+    /// How many Pods there are.
+    pub fn pods(&self) -> usize {
+        self.pods.len()
     }
 
     /// The cluster that follows. Two states of the same objects give the same, in the same order.
@@ -189,7 +237,7 @@ impl State {
             policies: self.policies.values().cloned().collect(),
             ..Inventory::default()
         };
-        Ok(View { cluster: inventory.into_cluster()?, disputes })
+        Ok(View { cluster: inventory.into_cluster()?, disputes, contested: losers })
     }
 
     /// Who has each address, and the addresses that several claim.

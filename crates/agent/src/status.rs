@@ -37,6 +37,8 @@ pub struct Status {
     pub changes: u64,
     /// Times that rules were planned.
     pub windows: u64,
+    /// Times that everything was compiled and planned anew for that.
+    pub compiles: u64,
     /// From a change received to the kernel's acknowledgement, for changes that led to a transaction.
     pub programming: Histogram,
     /// When the loop last came round; `None`: it has not begun.

@@ -32,7 +32,7 @@ fn settle<T: Table>(enforcer: &mut Enforcer<T>) -> usize {
 
 fn enforced(kernel: &OneKernel, ruleset: &Ruleset) -> Enforcer<OneKernel> {
     let mut enforcer = Enforcer::new(kernel.clone());
-    enforcer.want(ruleset.clone());
+    enforcer.draft().become_ruleset(ruleset.clone());
     enforcer.attempt().unwrap();
     assert!(enforcer.is_enforced());
     enforcer
@@ -48,7 +48,7 @@ fn any_one_failure_is_overcome() {
                 let kernel = OneKernel::default();
                 let mut enforcer = start.map_or_else(|| Enforcer::new(kernel.clone()), |old| enforced(&kernel, old));
                 kernel.with(|kernel| kernel.fail_at(kernel.transactions() + n));
-                enforcer.want(after.clone());
+                enforcer.draft().become_ruleset(after.clone());
                 let failures = settle(&mut enforcer);
                 assert_eq!(kernel.ruleset().as_ref(), Some(&after), "seed {seed}, transaction {n}");
                 let counters = enforcer.counters();
@@ -109,12 +109,12 @@ fn each_failure_leads_to_a_harder_means() {
     for (refuses, means) in [(0, (0, 0, 0)), (1, (1, 0, 0)), (2, (2, 1, 0)), (3, (3, 1, 1)), (4, (4, 2, 1))] {
         let kernel = OneKernel::default();
         let mut enforcer = Enforcer::new(Stubborn::new(&kernel));
-        enforcer.want(before.clone());
+        enforcer.draft().become_ruleset(before.clone());
         enforcer.attempt().unwrap();
         let first = enforcer.counters();
         assert_eq!(first, Counters { transactions: first.transactions, ..Counters::default() });
         enforcer.table().refuses = refuses;
-        enforcer.want(after.clone());
+        enforcer.draft().become_ruleset(after.clone());
         assert_eq!(settle(&mut enforcer), refuses);
         let counters = enforcer.counters();
         assert_eq!((counters.retries, counters.rebuilds, counters.replacements), means);
@@ -127,7 +127,7 @@ fn each_failure_leads_to_a_harder_means() {
 fn a_table_that_is_not_there_is_replaced_too() {
     let kernel = OneKernel::default();
     let mut enforcer = Enforcer::new(Stubborn { refuses: 3, ..Stubborn::new(&kernel) });
-    enforcer.want(ruleset(1));
+    enforcer.draft().become_ruleset(ruleset(1));
     assert_eq!(settle(&mut enforcer), 3);
     assert_eq!((kernel.ruleset(), enforcer.counters().replacements), (Some(ruleset(1)), 1));
 }
@@ -136,7 +136,7 @@ fn a_table_that_is_not_there_is_replaced_too() {
 fn what_no_difference_explains_is_replaced() {
     let kernel = OneKernel::default();
     let mut enforcer = Enforcer::new(Stubborn { muddled: true, ..Stubborn::new(&kernel) });
-    enforcer.want(ruleset(1));
+    enforcer.draft().become_ruleset(ruleset(1));
     let done = enforcer.attempt().unwrap();
     assert_eq!((done.transactions, done.drift), (1, vec!["something".to_owned()]));
     assert_eq!((kernel.ruleset(), enforcer.counters().replacements), (Some(ruleset(1)), 1));
@@ -145,7 +145,7 @@ fn what_no_difference_explains_is_replaced() {
 #[test]
 fn waits_grow_and_end_growing() {
     let mut enforcer = Enforcer::new(Stubborn { refuses: 100, ..Stubborn::new(&OneKernel::default()) });
-    enforcer.want(ruleset(1));
+    enforcer.draft().become_ruleset(ruleset(1));
     let waits: Vec<u128> = (0..40)
         .map(|_| {
             enforcer.attempt().unwrap_err();
@@ -161,7 +161,7 @@ fn a_table_that_cannot_be_read_is_replaced() {
     let (kernel, wanted) = (OneKernel::default(), ruleset(3));
     drop(enforced(&kernel, &ruleset(4)));
     let mut enforcer = Enforcer::new(Stubborn { unreadable: 9, ..Stubborn::new(&kernel) });
-    enforcer.want(wanted.clone());
+    enforcer.draft().become_ruleset(wanted.clone());
     assert_eq!(settle(&mut enforcer), 3);
     assert_eq!((kernel.ruleset(), enforcer.counters().replacements), (Some(wanted), 1));
     // An audit that cannot read says so and does nothing.
@@ -250,7 +250,7 @@ fn two_at_once_end_where_both_want_to() {
                 1 => _ = agents[who].audit(),
                 _ => {
                     if let Some(ruleset) = steps.get(at[who]) {
-                        agents[who].want(ruleset.clone());
+                        agents[who].draft().become_ruleset(ruleset.clone());
                         at[who] += 1;
                     }
                 }

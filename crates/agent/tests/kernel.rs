@@ -200,7 +200,7 @@ fn drift() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (mut hand, kernel) = (kernel_in(&namespace)?, kernel_in(&namespace)?);
     let wanted = ruleset(3);
     let mut enforcer = palisade_agent::Enforcer::new(kernel);
-    enforcer.want(wanted.clone());
+    enforcer.draft().become_ruleset(wanted.clone());
     enforcer.attempt()?;
     let empty = palisade_nftables::ruleset::Ruleset::default();
     let mut hands = vec![
@@ -250,7 +250,7 @@ fn nft_by_hand() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (mut hand, kernel) = (kernel_in(&namespace)?, kernel_in(&namespace)?);
     let wanted = ruleset(3);
     let mut enforcer = palisade_agent::Enforcer::new(kernel);
-    enforcer.want(wanted.clone());
+    enforcer.draft().become_ruleset(wanted.clone());
     enforcer.attempt()?;
     for (command, replacements) in [
         ("insert rule inet palisade forward tcp dport { 22, 80 } accept", 0),
@@ -282,7 +282,7 @@ fn random_rulesets() -> Result<(), Box<dyn Error + Send + Sync>> {
         let wanted = ruleset(seed);
         // A new one each time, which knows nothing of what the one before did.
         let mut enforcer = palisade_agent::Enforcer::new(kernel);
-        enforcer.want(wanted.clone());
+        enforcer.draft().become_ruleset(wanted.clone());
         enforcer.attempt()?;
         assert_eq!(hand.snapshot()?.differences(&wanted), Vec::<String>::new(), "seed {seed}");
         assert_eq!(hand.found(&wanted)?, Found::Same);

@@ -9,15 +9,13 @@
 
 mod support;
 
-use std::collections::VecDeque;
-
 use palisade_agent::{Change, Key, Object, Poison, PoisonPolicy, State};
 use palisade_engine::{
     PolicyProgram,
     model::{Cluster, Direction, Endpoint, ObjectRef, Phase, Pod, PodAddresses},
 };
 use proptest::prelude::*;
-use support::{Dice, gone, inventory, node, objects, only, pod, rulesets, small};
+use support::{Dice, gone, history, inventory, node, objects, only, pod, rulesets, small};
 
 fn state(changes: impl IntoIterator<Item = Change>) -> State {
     let mut state = State::default();
@@ -42,37 +40,6 @@ fn owner(state: &State, address: [u8; 4]) -> Option<String> {
 
 fn set(pod: Pod) -> Change {
     Change::Set(Object::Pod(pod))
-}
-
-/// What may have been told of an object before what holds: other versions, and that it was gone.
-fn history(object: &Object, others: &[Object], dice: &mut Dice) -> VecDeque<Change> {
-    let mut history = VecDeque::new();
-    for _ in 0..dice.below(4) {
-        let mut old = object.clone();
-        match (&mut old, &others[dice.below(others.len())]) {
-            // One field each, so that none is overlooked when it is the only one to change.
-            (Object::Pod(old), Object::Pod(other)) => match dice.below(8) {
-                0 => old.addresses = other.addresses,
-                1 => old.labels = other.labels.clone(),
-                2 => old.node = other.node.clone(),
-                3 => old.host_network = !old.host_network,
-                4 => old.host_addresses = other.addresses,
-                5 => old.phase = Phase::Failed,
-                6 => old.ports = other.ports.clone(),
-                _ => *old = Pod { id: old.id.clone(), ..other.clone() },
-            },
-            (Object::Node(old), Object::Pod(other)) => old.addresses = other.addresses.iter().collect(),
-            (Object::Node(old), Object::Node(other)) => old.addresses = other.addresses.clone(),
-            (Object::Namespace(old), Object::Namespace(other)) => old.labels = other.labels.clone(),
-            (Object::Policy(old), Object::Policy(other)) => {
-                (old.subject, old.ingress) = (other.subject.clone(), other.egress.clone());
-            }
-            _ => {}
-        }
-        history.push_back(if dice.below(3) == 0 { Change::Gone(object.key()) } else { Change::Set(old) });
-    }
-    history.push_back(Change::Set(object.clone()));
-    history
 }
 
 proptest! {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use palisade_nftables::{
     difference::{Change, Difference},
+    draft::Draft,
     ruleset::Ruleset,
 };
 
@@ -30,10 +31,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Enforcer<T> {
     table: T,
-    /// What the table holds, as far as nobody else touches it; `None`: it has to be read.
-    applied: Option<Ruleset>,
-    /// What it shall hold; `None`: what it does.
-    wanted: Option<Ruleset>,
+    /// What the table shall hold; `None`: nobody has said so yet.
+    draft: Option<Draft>,
+    /// Whether the table holds what the draft was when it was last in force, as far as nobody else touches it;
+    /// otherwise it has to be read.
+    is_known: bool,
     /// Attempts that failed since the last that did not.
     failures: u32,
     counters: Counters,
@@ -77,17 +79,22 @@ enum Way {
 impl<T: Table> Enforcer<T> {
     /// Of a table of which nothing is known: what an earlier run left there is recognised.
     pub fn new(table: T) -> Self {
-        Self { table, applied: None, wanted: None, failures: 0, counters: Counters::default() }
+        Self { table, draft: None, is_known: false, failures: 0, counters: Counters::default() }
     }
 
-    /// Says what the table shall hold from now on. Nothing happens before [`Self::attempt`].
-    pub fn want(&mut self, ruleset: Ruleset) {
-        self.wanted = Some(ruleset);
+    /// What the table shall hold from now on, to be changed in place. Nothing happens before [`Self::attempt`].
+    pub fn draft(&mut self) -> &mut Draft {
+        self.draft.get_or_insert_default()
+    }
+
+    /// What the table shall hold; `None`: nobody has said so yet.
+    pub fn wanted(&self) -> Option<&Ruleset> {
+        self.draft.as_ref().map(Draft::ruleset)
     }
 
     /// Whether the table holds what it shall, and that was acknowledged.
     pub fn is_enforced(&self) -> bool {
-        self.wanted.is_none() && self.applied.is_some()
+        self.is_known && self.draft.as_ref().is_some_and(Draft::is_unchanged)
     }
 
     /// What was done so far.
@@ -111,24 +118,29 @@ impl<T: Table> Enforcer<T> {
     /// # Errors
     /// When that failed; the next attempt, after [`Self::wait`], goes further.
     pub fn attempt(&mut self) -> Result<Done, Failure> {
-        let Some(wanted) = self.wanted.take() else { return Ok(Done::default()) };
-        let way = match (self.failures, &self.applied) {
-            (0 | 1, Some(_)) => Way::Difference,
+        let Some(draft) = &self.draft else { return Ok(Done::default()) };
+        if self.is_known && draft.is_unchanged() {
+            return Ok(Done::default());
+        }
+        let way = match (self.failures, self.is_known) {
+            (0 | 1, true) => Way::Difference,
             (0..=2, _) => Way::ReadBack,
             (n, _) if n % 2 == 1 => Way::Replace,
             _ => Way::ReadBack,
         };
         self.counters.retries += u64::from(self.failures > 0);
         self.counters.rebuilds += u64::from(self.failures > 0 && way == Way::ReadBack);
-        let result = match (way, &self.applied) {
-            (Way::Difference, Some(applied)) => {
-                let difference = Difference::between(Some(applied), &wanted);
-                self.apply(&difference, Vec::new())
+        let mut at = At { table: &mut self.table, counters: &mut self.counters };
+        let result = match way {
+            Way::Difference => at.apply(&draft.difference(), Vec::new()),
+            Way::Replace => at.replace(draft.ruleset(), Vec::new()),
+            Way::ReadBack => {
+                // Whatever was thought to be there, it is now looked at.
+                self.is_known = false;
+                at.read_back(draft.ruleset())
             }
-            (Way::Replace, _) => self.replace(&wanted, Vec::new()),
-            (Way::ReadBack | Way::Difference, _) => self.read_back(&wanted),
         };
-        self.concluded(wanted, result)
+        self.concluded(result)
     }
 
     /// Reads the table back and, when it is not what was applied, repairs it. Nothing is done while
@@ -138,25 +150,22 @@ impl<T: Table> Enforcer<T> {
     /// When it cannot be read (nothing is known to be wrong then), or not be repaired: what to do next
     /// is as after [`Self::attempt`].
     pub fn audit(&mut self) -> Result<Done, Failure> {
-        if self.wanted.is_some() {
+        let Some(draft) = self.draft.as_ref().filter(|draft| self.is_known && draft.is_unchanged()) else {
             return Ok(Done::default());
-        }
-        let Some(applied) = self.applied.take() else { return Ok(Done::default()) };
+        };
         self.counters.audits += 1;
-        match self.table.found(&applied) {
+        match self.table.found(draft.ruleset()) {
             Err(failure) => {
                 self.counters.errors += 1;
-                self.applied = Some(applied);
                 Err(failure)
             }
-            Ok(Found::Same) => {
-                self.applied = Some(applied);
-                Ok(Done::default())
-            }
+            Ok(Found::Same) => Ok(Done::default()),
             Ok(found) => {
                 self.counters.repairs += 1;
-                let result = self.leave(found, &applied);
-                self.concluded(applied, result)
+                self.is_known = false;
+                let mut at = At { table: &mut self.table, counters: &mut self.counters };
+                let result = at.leave(found, draft.ruleset());
+                self.concluded(result)
             }
         }
     }
@@ -170,28 +179,31 @@ impl<T: Table> Enforcer<T> {
         Ok(self.table)
     }
 
-    fn concluded(&mut self, wanted: Ruleset, result: Result<Done, Failure>) -> Result<Done, Failure> {
-        match result {
-            Ok(done) => {
+    fn concluded(&mut self, result: Result<Done, Failure>) -> Result<Done, Failure> {
+        match &result {
+            Ok(_) => {
                 self.failures = 0;
-                self.applied = Some(wanted);
-                Ok(done)
+                self.is_known = true;
+                self.draft().is_in_force();
             }
             Err(failure) => {
-                self.wanted = Some(wanted);
                 self.failures = self.failures.saturating_add(1);
                 self.counters.errors += 1;
-                if failure.in_doubt {
-                    self.applied = None;
-                }
-                Err(failure)
+                self.is_known &= !failure.in_doubt;
             }
         }
+        result
     }
+}
 
+/// The table, and the counting of what is done there.
+struct At<'a, T> {
+    table: &'a mut T,
+    counters: &'a mut Counters,
+}
+
+impl<T: Table> At<'_, T> {
     fn read_back(&mut self, wanted: &Ruleset) -> Result<Done, Failure> {
-        // Whatever was thought to be there, it is now looked at.
-        self.applied = None;
         match self.table.found(wanted)? {
             Found::Same => Ok(Done::default()),
             found => self.leave(found, wanted),
