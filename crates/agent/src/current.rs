@@ -12,6 +12,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use palisade_engine::{
@@ -113,7 +114,7 @@ impl Current {
         for key in stirred {
             if let Key::Policy(id) = key {
                 match state.policy(id) {
-                    Some(policy) => self.live.set_policy(policy.clone()),
+                    Some(policy) => self.live.set_policy(Arc::clone(policy)),
                     None => self.live.remove_policy(id),
                 }
             }
@@ -169,7 +170,7 @@ impl Current {
         Ok(())
     }
 
-    fn take_pod(&mut self, state: &State, pod: &Pod) -> Result<(), Intricate> {
+    fn take_pod(&mut self, state: &State, pod: &Arc<Pod>) -> Result<(), Intricate> {
         self.is_plain(state, pod)?;
         let cluster = self.live.cluster();
         let known = cluster.find_pod(&pod.id);
@@ -181,7 +182,7 @@ impl Current {
         if pod.is_live() && !pod.host_network && !pod.addresses.iter().all(is_free) {
             return Err(Intricate);
         }
-        self.live.set_pod(pod.clone());
+        self.live.set_pod(Arc::clone(pod));
         Ok(())
     }
 

@@ -7,10 +7,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use palisade_engine::model::{
-    Cluster, Conflict, Inventory, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PodAddresses,
+    Cluster, Conflict, Family, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PodAddresses,
 };
 
 use crate::change::{Change, Key, Object, Poison};
@@ -19,9 +20,9 @@ use crate::change::{Change, Key, Object, Poison};
 #[derive(Clone, Debug, Default)]
 pub struct State {
     namespaces: BTreeMap<Name, Namespace>,
-    nodes: BTreeMap<Name, Held<Node>>,
-    pods: BTreeMap<ObjectRef, Held<Pod>>,
-    policies: BTreeMap<ObjectRef, NetworkPolicy>,
+    nodes: BTreeMap<Name, HeldNode>,
+    pods: BTreeMap<ObjectRef, HeldPod>,
+    policies: BTreeMap<ObjectRef, Arc<NetworkPolicy>>,
     poison: BTreeMap<Key, Vec<String>>,
     /// Counts claims: a later one has a higher number.
     clock: u64,
@@ -31,11 +32,34 @@ pub struct State {
     stirred: Option<BTreeSet<Key>>,
 }
 
-/// An object that has addresses, each with the number of its claim.
+/// A node, and the number of the claim to each of its addresses.
 #[derive(Clone, Debug)]
-struct Held<T> {
-    object: T,
+struct HeldNode {
+    object: Node,
     claims: Vec<(IpAddr, u64)>,
+}
+
+/// A pod, and the number of the claim to each of its addresses: its own, then those of its host.
+#[derive(Clone, Debug)]
+struct HeldPod {
+    object: Arc<Pod>,
+    claims: [u64; 4],
+}
+
+impl HeldPod {
+    /// Each address that the pod speaks of, with its claim; none for one that has ended.
+    fn claimed(&self) -> impl Iterator<Item = (IpAddr, u64)> {
+        let addresses = slots(&self.object).into_iter().zip(self.claims);
+        addresses.filter_map(|(address, number)| Some((address?, number)))
+    }
+}
+
+fn slots(pod: &Pod) -> [Option<IpAddr>; 4] {
+    if !pod.is_live() {
+        return [None; 4];
+    }
+    let [own, host] = [pod.addresses, pod.host_addresses];
+    [own.of(Family::V4), own.of(Family::V6), host.of(Family::V4), host.of(Family::V6)]
 }
 
 /// The cluster as it follows from a [`State`].
@@ -136,24 +160,31 @@ impl State {
                 before.is_none_or(|before| before.labels != object.labels)
             }
             Object::Policy(object) => {
-                self.policies.insert(object.id.clone(), object);
+                self.policies.insert(object.id.clone(), Arc::new(object));
                 true
             }
             Object::Node(object) => {
                 let addresses = object.addresses.clone();
                 let held = self.nodes.get(&object.name);
                 let differs = held.is_none_or(|held| held.object.addresses != object.addresses);
-                let claims = claims(held.map(|held| held.claims.as_slice()), addresses, &mut self.clock);
-                self.nodes.insert(object.name.clone(), Held { object, claims });
+                let mut claims = Vec::new();
+                for address in addresses {
+                    let known = held.into_iter().flat_map(|held| held.claims.iter().copied());
+                    claims.push((address, claim(known, address, &mut self.clock)));
+                }
+                self.nodes.insert(object.name.clone(), HeldNode { object, claims });
                 differs
             }
-            Object::Pod(object) => {
-                let live = object.is_live();
-                let addresses = object.addresses.iter().chain(object.host_addresses.iter()).filter(|_| live);
+            Object::Pod(mut object) => {
+                object.infer_workload();
                 let held = self.pods.get(&object.id);
                 let differs = held.is_none_or(|held| !looks_alike(&held.object, &object));
-                let claims = claims(held.map(|held| held.claims.as_slice()), addresses, &mut self.clock);
-                self.pods.insert(object.id.clone(), Held { object, claims });
+                let mut claims = [0; 4];
+                for (number, address) in claims.iter_mut().zip(slots(&object)) {
+                    let known = held.into_iter().flat_map(HeldPod::claimed);
+                    *number = address.map_or(0, |address| claim(known, address, &mut self.clock));
+                }
+                self.pods.insert(object.id.clone(), HeldPod { object: Arc::new(object), claims });
                 differs
             }
         }
@@ -175,12 +206,12 @@ impl State {
     }
 
     /// The Pod of that name.
-    pub fn pod(&self, id: &ObjectRef) -> Option<&Pod> {
+    pub fn pod(&self, id: &ObjectRef) -> Option<&Arc<Pod>> {
         self.pods.get(id).map(|held| &held.object)
     }
 
     /// The NetworkPolicy of that name.
-    pub fn policy(&self, id: &ObjectRef) -> Option<&NetworkPolicy> {
+    pub fn policy(&self, id: &ObjectRef) -> Option<&Arc<NetworkPolicy>> {
         self.policies.get(id)
     }
 
@@ -211,33 +242,29 @@ impl State {
         };
         let mut disputes = Vec::new();
         let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
-        for Held { object, .. } in self.nodes.values() {
+        for HeldNode { object, .. } in self.nodes.values() {
             let mut node = object.clone();
             let gone = node.addresses.extract_if(.., |address| lost(*address, Owner::Node(&object.name)));
             disputes.extend(gone.map(|address| format!("{address} of Node {}", object.name)));
             nodes.push(node);
         }
-        let mut pods: Vec<Pod> = Vec::with_capacity(self.pods.len());
-        for Held { object, .. } in self.pods.values() {
-            let mut pod = object.clone();
-            if object.is_live() && !losers.is_empty() {
-                let is_lost = |address| lost(address, own(object));
+        let mut pods: Vec<Arc<Pod>> = Vec::with_capacity(self.pods.len());
+        for HeldPod { object, .. } in self.pods.values() {
+            let mut pod = Arc::clone(object);
+            let (is_lost, host_is_lost) = (|address| lost(address, own(object)), |address| lost(address, host(object)));
+            if object.is_live() && (object.addresses.iter().any(is_lost) || object.host_addresses.iter().any(host_is_lost)) {
                 disputes.extend(
                     object.addresses.iter().filter(|a| is_lost(*a)).map(|a| format!("{a} of Pod {}", object.id)),
                 );
+                let pod = Arc::make_mut(&mut pod);
                 without(&mut pod.addresses, is_lost);
-                without(&mut pod.host_addresses, |address| lost(address, host(object)));
+                without(&mut pod.host_addresses, host_is_lost);
             }
             pods.push(pod);
         }
-        let inventory = Inventory {
-            namespaces: self.namespaces.values().cloned().collect(),
-            nodes,
-            pods,
-            policies: self.policies.values().cloned().collect(),
-            ..Inventory::default()
-        };
-        Ok(View { cluster: inventory.into_cluster()?, disputes, contested: losers })
+        let namespaces = self.namespaces.values().cloned().collect();
+        let cluster = Cluster::of_shared(namespaces, nodes, pods, self.policies.values().cloned().collect())?;
+        Ok(View { cluster, disputes, contested: losers })
     }
 
     /// Who has each address, and the addresses that several claim.
@@ -269,9 +296,8 @@ impl State {
             held.claims.iter().map(move |(address, number)| (*address, claim(*number)))
         });
         let of_pods = self.pods.values().filter(|held| held.object.is_live()).flat_map(|held| {
-            let pod = &held.object;
-            let number =
-                |address| held.claims.iter().find(|(known, _)| *known == address).map_or(0, |(_, number)| *number);
+            let pod = held.object.as_ref();
+            let number = |address| held.claimed().find(|(known, _)| *known == address).map_or(0, |(_, number)| number);
             let itself =
                 pod.addresses.iter().map(move |address| (address, pod.host_network, own(pod), number(address)));
             // What a pod says of its node counts as long as nobody else says it.
@@ -302,20 +328,15 @@ fn without(addresses: &mut PodAddresses, is_lost: impl Fn(IpAddr) -> bool) {
     addresses.v6 = addresses.v6.filter(|address| !is_lost((*address).into()));
 }
 
-/// An address that the object claimed before keeps its number.
-fn claims(
-    before: Option<&[(IpAddr, u64)]>,
-    addresses: impl IntoIterator<Item = IpAddr>,
-    clock: &mut u64,
-) -> Vec<(IpAddr, u64)> {
-    let known = |address| before.into_iter().flatten().find(|(known, _)| *known == address).copied();
-    let numbered = addresses.into_iter().map(|address| {
-        known(address).unwrap_or_else(|| {
+/// The number of a claim: an address that the object claimed before keeps its.
+fn claim(mut known: impl Iterator<Item = (IpAddr, u64)>, address: IpAddr, clock: &mut u64) -> u64 {
+    known.find(|(known, _)| *known == address).map_or_else(
+        || {
             *clock += 1;
-            (address, *clock)
-        })
-    });
-    numbered.collect()
+            *clock
+        },
+        |(_, number)| number,
+    )
 }
 
 /// Whether two versions of a pod differ in nothing that the ruleset depends on.

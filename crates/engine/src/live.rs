@@ -9,6 +9,8 @@
 //!
 //! An address has one owner here: whoever has several that claim it decides before, or starts anew.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -81,7 +83,7 @@ impl Live {
     }
 
     /// A pod is there, or is another one now. Its addresses must be nobody else's, as far as it has them here.
-    pub fn set_pod(&mut self, pod: Pod) {
+    pub fn set_pod(&mut self, pod: Arc<Pod>) {
         self.mention(&pod.id.namespace);
         let known = self.cluster.find_pod(&pod.id);
         let before = known.map_or_else(PodAddresses::default, |id| self.cluster.pod(id).addresses);
@@ -123,7 +125,7 @@ impl Live {
     }
 
     /// A policy is there, or is another one now.
-    pub fn set_policy(&mut self, policy: NetworkPolicy) {
+    pub fn set_policy(&mut self, policy: Arc<NetworkPolicy>) {
         self.mention(&policy.id.namespace);
         let name = policy.id.clone();
         let known = self.policies.get(&name).copied();

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
+    sync::Arc,
 };
 
 use rustc_hash::FxHashMap;
@@ -64,11 +65,11 @@ pub(super) struct Parts {
     pub(super) namespaces: BTreeMap<Name, Namespace>,
     pub(super) nodes: Vec<Node>,
     pub(super) node_index: FxHashMap<Name, NodeId>,
-    pub(super) pods: Vec<Pod>,
+    pub(super) pods: Vec<Arc<Pod>>,
     pub(super) workloads: Vec<Workload>,
     pub(super) services: Vec<Service>,
     pub(super) endpoint_slices: Vec<EndpointSlice>,
-    pub(super) policies: Vec<NetworkPolicy>,
+    pub(super) policies: Vec<Arc<NetworkPolicy>>,
     pub(super) sources: Sources,
 }
 
@@ -85,7 +86,7 @@ impl Cluster {
 
     /// Every pod, ended ones and stand-ins too.
     pub fn pods(&self) -> impl ExactSizeIterator<Item = (PodId, &Pod)> {
-        self.parts.pods.iter().enumerate().map(|(i, pod)| (PodId::at(i), pod))
+        self.parts.pods.iter().enumerate().map(|(i, pod)| (PodId::at(i), pod.as_ref()))
     }
 
     /// One pod.
@@ -135,7 +136,7 @@ impl Cluster {
 
     /// Every NetworkPolicy, in the order read.
     pub fn policies(&self) -> impl ExactSizeIterator<Item = (PolicyId, &NetworkPolicy)> {
-        self.parts.policies.iter().enumerate().map(|(i, policy)| (PolicyId::at(i), policy))
+        self.parts.policies.iter().enumerate().map(|(i, policy)| (PolicyId::at(i), policy.as_ref()))
     }
 
     /// One NetworkPolicy.
@@ -202,7 +203,9 @@ impl Cluster {
     /// Every [`Conflict`] that this brings.
     pub fn with_hosts(self, edit: impl FnOnce(&mut Vec<Node>, &mut Vec<Pod>)) -> Result<Self, Vec<Conflict>> {
         let mut parts = self.parts;
-        edit(&mut parts.nodes, &mut parts.pods);
+        let mut pods = parts.pods.into_iter().map(Arc::unwrap_or_clone).collect();
+        edit(&mut parts.nodes, &mut pods);
+        parts.pods = pods.into_iter().map(Arc::new).collect();
         (parts.nodes, parts.node_index) = nodes_with_implied(parts.nodes, &mut parts.pods);
         let (cluster, conflicts) = Self::index(parts);
         if conflicts.is_empty() { Ok(cluster) } else { Err(conflicts) }

@@ -1,6 +1,6 @@
 //! Objects as they were read, and the one way from there to a [`Cluster`].
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
@@ -115,6 +115,8 @@ impl Inventory {
             .chain(endpoint_slices.iter().map(|o| &o.id))
             .chain(policies.iter().map(|o| &o.id));
         let namespaces = with_implied(namespaces, mentioned);
+        let mut pods: Vec<Arc<Pod>> = pods.into_iter().map(Arc::new).collect();
+        let policies = policies.into_iter().map(Arc::new).collect();
         let (nodes, node_index) = nodes_with_implied(nodes, &mut pods);
         let parts =
             Parts { namespaces, nodes, node_index, pods, workloads, services, endpoint_slices, policies, sources };
@@ -149,7 +151,7 @@ impl Inventory {
     }
 }
 
-fn with_implied<'a>(
+pub(super) fn with_implied<'a>(
     given: Vec<Namespace>,
     mentioned: impl Iterator<Item = &'a ObjectRef>,
 ) -> BTreeMap<Name, Namespace> {
@@ -169,14 +171,14 @@ fn with_implied<'a>(
 
 /// The nodes given, then those that pods run on though the input has no such Node: their addresses
 /// are what the pods know of them. A host-network pod that no node runs yet gets a node of its own.
-pub(super) fn nodes_with_implied(given: Vec<Node>, pods: &mut [Pod]) -> (Vec<Node>, FxHashMap<Name, NodeId>) {
+pub(super) fn nodes_with_implied(given: Vec<Node>, pods: &mut [Arc<Pod>]) -> (Vec<Node>, FxHashMap<Name, NodeId>) {
     let mut nodes = given;
     let known = nodes.len();
     let mut index: FxHashMap<Name, NodeId> =
         nodes.iter().enumerate().map(|(i, node)| (node.name.clone(), NodeId::at(i))).collect();
     for pod in pods.iter_mut().filter(|pod| pod.is_live()) {
         if pod.host_network && pod.node.is_none() {
-            pod.node = Some(Name::from(format!("(the node of {})", pod.id)));
+            Arc::make_mut(pod).node = Some(Name::from(format!("(the node of {})", pod.id)));
         }
         let Some(name) = &pod.node else { continue };
         let id = *index.entry(name.clone()).or_insert_with(|| {

@@ -46,6 +46,8 @@ impl<K: Into<Name>, V: Into<Name>> FromIterator<(K, V)> for Labels {
         for (key, value) in iter {
             labels.set(key, value);
         }
+        // A cluster has many labels, and few that are ever added to.
+        labels.0.shrink_to_fit();
         labels
     }
 }

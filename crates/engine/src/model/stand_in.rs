@@ -10,6 +10,14 @@ use super::{Name, ObjectRef, OwnerRef, Phase, Pod, PodAddresses, Workload, Workl
 
 type Key = (WorkloadKind, ObjectRef);
 
+impl Pod {
+    /// Fills in the workload as far as the pod tells by itself: its controller, and the Deployment of a ReplicaSet
+    /// that is named as Kubernetes does.
+    pub fn infer_workload(&mut self) {
+        self.workload = owners(self, &FxHashMap::default()).last().map(|(kind, id)| (*kind, id.name.clone()));
+    }
+}
+
 /// Fills in every pod's workload, then adds the stand-ins of workloads that have no pod.
 pub(super) fn add(pods: &mut Vec<Pod>, workloads: &[Workload], nodes: usize) {
     let known: FxHashMap<Key, &Workload> = workloads.iter().map(|w| ((w.kind, w.id.clone()), w)).collect();

@@ -4,16 +4,39 @@
 //! nobody finds by name or address: a pod that has ended, a node without addresses, a policy of a namespace
 //! without pods. The next object that comes may take the place.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
-    Cluster, Endpoint, LabelSelector, Labels, Name, Namespace, NetworkPolicy, Node, NodeId, ObjectRef, Phase, Pod,
-    PodAddresses, PodId, PolicyId, inventory::METADATA_NAME,
+    Cluster, Conflict, Endpoint, LabelSelector, Labels, Name, Namespace, NetworkPolicy, Node, NodeId, ObjectRef, Phase,
+    Pod, PodAddresses, PodId, PolicyId, Sources,
+    cluster::Parts,
+    inventory::{METADATA_NAME, nodes_with_implied, with_implied},
 };
 
 impl Cluster {
+    /// A cluster of objects that their owner keeps, too. Pods keep the workload that they have.
+    ///
+    /// # Errors
+    /// Every address that two have.
+    pub fn of_shared(
+        namespaces: Vec<Namespace>,
+        nodes: Vec<Node>,
+        mut pods: Vec<Arc<Pod>>,
+        policies: Vec<Arc<NetworkPolicy>>,
+    ) -> Result<Self, Vec<Conflict>> {
+        let mentioned = pods.iter().map(|o| &o.id).chain(policies.iter().map(|o| &o.id));
+        let namespaces = with_implied(namespaces, mentioned);
+        let (nodes, node_index) = nodes_with_implied(nodes, &mut pods);
+        let (workloads, services, endpoint_slices) = (Vec::new(), Vec::new(), Vec::new());
+        let sources = Sources::default();
+        let parts =
+            Parts { namespaces, nodes, node_index, pods, workloads, services, endpoint_slices, policies, sources };
+        let (cluster, conflicts) = Self::index(parts);
+        if conflicts.is_empty() { Ok(cluster) } else { Err(conflicts) }
+    }
+
     /// Puts a pod at its place, or at `free`, or at a new one. The address that another has stays the other's.
-    pub(crate) fn put_pod(&mut self, pod: Pod, free: &mut Vec<PodId>) -> PodId {
+    pub(crate) fn put_pod(&mut self, pod: Arc<Pod>, free: &mut Vec<PodId>) -> PodId {
         self.mention_node(&pod);
         let (name, addresses, owns) = (pod.id.clone(), pod.addresses, pod.is_live() && !pod.host_network);
         Self::count_families(&mut self.families, &pod, |count| *count += 1);
@@ -41,7 +64,7 @@ impl Cluster {
     /// Takes a pod away.
     pub(crate) fn remove_pod(&mut self, name: &ObjectRef) -> Option<(PodId, PodAddresses)> {
         let id = self.pod_index.remove(name)?;
-        let before = std::mem::replace(self.parts.pods.get_mut(id.index())?, no_pod());
+        let before = std::mem::replace(self.parts.pods.get_mut(id.index())?, Arc::new(no_pod()));
         Self::count_families(&mut self.families, &before, |count| *count -= 1);
         self.disown(before.addresses.iter(), Endpoint::Pod(id));
         Some((id, before.addresses))
@@ -83,7 +106,7 @@ impl Cluster {
     }
 
     /// Puts a policy at this place, or at a new one.
-    pub(crate) fn put_policy(&mut self, policy: NetworkPolicy, place: Option<PolicyId>) -> PolicyId {
+    pub(crate) fn put_policy(&mut self, policy: Arc<NetworkPolicy>, place: Option<PolicyId>) -> PolicyId {
         match place.and_then(|id| Some((id, self.parts.policies.get_mut(id.index())?))) {
             Some((id, place)) => {
                 *place = policy;
@@ -99,7 +122,7 @@ impl Cluster {
     /// Takes a policy away.
     pub(crate) fn remove_policy(&mut self, id: PolicyId) {
         if let Some(place) = self.parts.policies.get_mut(id.index()) {
-            *place = no_policy();
+            *place = Arc::new(no_policy());
         }
     }
 
