@@ -11,10 +11,13 @@ use std::{
 };
 
 use palisade_engine::model::{
-    Cluster, Conflict, Family, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PodAddresses,
+    Cluster, Conflict, Family, Labels, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PodAddresses,
 };
 
 use crate::change::{Change, Key, Object, Poison};
+
+/// How many label sets are kept, whether or not a pod has them.
+const LABEL_SETS: usize = 4096;
 
 /// Every object by its name.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +27,8 @@ pub struct State {
     pods: BTreeMap<ObjectRef, HeldPod>,
     policies: BTreeMap<ObjectRef, Arc<NetworkPolicy>>,
     poison: BTreeMap<Key, Vec<String>>,
+    /// The labels of pods, each kept once.
+    label_sets: HashSet<Labels>,
     /// Counts claims: a later one has a higher number.
     clock: u64,
     /// The node whose pods keep their addresses against pods of other nodes.
@@ -159,7 +164,8 @@ impl State {
                 let before = self.namespaces.insert(object.name.clone(), object.clone());
                 before.is_none_or(|before| before.labels != object.labels)
             }
-            Object::Policy(object) => {
+            Object::Policy(mut object) => {
+                object.shrink_to_fit();
                 self.policies.insert(object.id.clone(), Arc::new(object));
                 true
             }
@@ -177,6 +183,7 @@ impl State {
             }
             Object::Pod(mut object) => {
                 object.infer_workload();
+                self.share(&mut object);
                 let held = self.pods.get(&object.id);
                 let differs = held.is_none_or(|held| !looks_alike(&held.object, &object));
                 let mut claims = [0; 4];
@@ -187,6 +194,18 @@ impl State {
                 self.pods.insert(object.id.clone(), HeldPod { object: Arc::new(object), claims });
                 differs
             }
+        }
+    }
+
+    /// Gives a pod the very labels that its replicas have, if any.
+    fn share(&mut self, pod: &mut Pod) {
+        match self.label_sets.get(&pod.labels) {
+            Some(known) => pod.labels = known.clone(),
+            None => _ = self.label_sets.insert(pod.labels.clone()),
+        }
+        pod.ports.shrink_to_fit();
+        if self.label_sets.len() > LABEL_SETS.max(2 * self.pods.len()) {
+            self.label_sets.retain(Labels::are_shared);
         }
     }
 
@@ -252,7 +271,9 @@ impl State {
         for HeldPod { object, .. } in self.pods.values() {
             let mut pod = Arc::clone(object);
             let (is_lost, host_is_lost) = (|address| lost(address, own(object)), |address| lost(address, host(object)));
-            if object.is_live() && (object.addresses.iter().any(is_lost) || object.host_addresses.iter().any(host_is_lost)) {
+            if object.is_live()
+                && (object.addresses.iter().any(is_lost) || object.host_addresses.iter().any(host_is_lost))
+            {
                 disputes.extend(
                     object.addresses.iter().filter(|a| is_lost(*a)).map(|a| format!("{a} of Pod {}", object.id)),
                 );

@@ -1,12 +1,12 @@
 //! Labels and the selectors over them.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{Name, Span};
 
-/// The labels of one object, ordered by key; one value a key.
+/// The labels of one object, ordered by key; one value a key. Cheap to clone: replicas may share theirs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Labels(Vec<(Name, Name)>);
+pub struct Labels(Arc<[(Name, Name)]>);
 
 impl Labels {
     /// The value of `key`.
@@ -17,15 +17,13 @@ impl Labels {
 
     /// Sets `key` to `value`, whatever it was before.
     pub fn set(&mut self, key: impl Into<Name>, value: impl Into<Name>) {
-        let (key, value) = (key.into(), value.into());
-        match self.0.binary_search_by(|(k, _)| k.cmp(&key)) {
-            Ok(index) => {
-                if let Some(entry) = self.0.get_mut(index) {
-                    entry.1 = value;
-                }
-            }
-            Err(index) => self.0.insert(index, (key, value)),
-        }
+        let added = std::iter::once((key.into(), value.into()));
+        *self = self.0.iter().cloned().chain(added).collect();
+    }
+
+    /// Whether other objects have the very same ones.
+    pub fn are_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// Every key with its value, ordered by key.
@@ -42,13 +40,11 @@ impl Labels {
 impl<K: Into<Name>, V: Into<Name>> FromIterator<(K, V)> for Labels {
     /// Of a key given twice the last value stays.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(iter: I) -> Self {
-        let mut labels = Self::default();
-        for (key, value) in iter {
-            labels.set(key, value);
-        }
-        // A cluster has many labels, and few that are ever added to.
-        labels.0.shrink_to_fit();
-        labels
+        let mut labels: Vec<(Name, Name)> = iter.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        labels.reverse();
+        labels.sort_by(|(a, _), (b, _)| a.cmp(b));
+        labels.dedup_by(|(a, _), (b, _)| a == b);
+        Self(labels.into())
     }
 }
 

@@ -65,6 +65,29 @@ impl NetworkPolicy {
             Direction::Egress => &self.egress,
         }
     }
+
+    /// Gives back the room that its lists do not need: reading them leaves some, which adds up over many policies.
+    pub fn shrink_to_fit(&mut self) {
+        self.subject.requirements.shrink_to_fit();
+        for rules in [&mut self.ingress, &mut self.egress] {
+            rules.shrink_to_fit();
+            for rule in rules {
+                rule.ports.shrink_to_fit();
+                rule.peers.shrink_to_fit();
+                for peer in &mut rule.peers {
+                    match peer {
+                        Peer::Pods { namespaces, pods, .. } => {
+                            pods.requirements.shrink_to_fit();
+                            if let NamespaceScope::Matching(selector) = namespaces {
+                                selector.requirements.shrink_to_fit();
+                            }
+                        }
+                        Peer::IpBlock(block) => block.except.shrink_to_fit(),
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// One item of `spec.ingress` or `spec.egress`.
