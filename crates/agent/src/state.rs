@@ -124,7 +124,9 @@ impl State {
             Object::Node(object) => {
                 let addresses = object.addresses.clone();
                 let held = self.nodes.get(&object.name);
-                let differs = held.is_none_or(|held| held.object.addresses != object.addresses);
+                let differs = held.is_none_or(|held| {
+                    held.object.addresses != object.addresses || held.object.pod_prefixes != object.pod_prefixes
+                });
                 let claims = claims(held.map(|held| held.claims.as_slice()), addresses, &mut self.clock);
                 self.nodes.insert(object.name.clone(), Held { object, claims });
                 differs
