@@ -13,8 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_engine::{PolicyProgram, model::Name};
-use palisade_nftables::plan::{Options, Plan, plan};
+use palisade_engine::{
+    PolicyProgram,
+    model::{Cluster, Name, NodeId},
+};
+use palisade_nftables::plan::{Misfit, Options, Plan, plan};
 
 use crate::{
     change::{Change, Event, Kind},
@@ -74,6 +77,8 @@ pub struct Agent<T> {
 enum NoPlan {
     #[error("node {0} is not in the cluster: check the name that the agent was given; its rules stay as they are")]
     UnknownNode(Name),
+    #[error("{0}; its rules stay as they are")]
+    UnknownPods(#[from] Misfit),
     #[error("the objects contradict each other: {0} (please report this)")]
     Conflict(String),
 }
@@ -215,12 +220,24 @@ impl<T: Table> Agent<T> {
         self.report(now, result, true);
     }
 
+    /// Whether pods that are not known can be held. Before the first rules a pod elsewhere is a mistake of
+    /// who configured this; later it is told, and policies go on being enforced.
+    fn check_held(&self, cluster: &Cluster, node: NodeId) -> Result<(), NoPlan> {
+        let result = self.settings.options.unknown_pods.check(cluster, node);
+        let goes_on = self.audit_at.is_some() && matches!(result, Err(Misfit::Outside { .. }));
+        self.status.with(|status| status.not_held = result.as_ref().err().map(ToString::to_string));
+        if goes_on { Ok(()) } else { Ok(result?) }
+    }
+
     fn plan(&self) -> Result<Plan, NoPlan> {
         let view = self.state.view().map_err(|conflicts| {
             NoPlan::Conflict(conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
         let program = PolicyProgram::compile(&view.cluster);
         let node = view.cluster.find_node(&self.settings.node);
+        if let Some(node) = node {
+            self.check_held(&view.cluster, node)?;
+        }
         let plan = node.map(|node| plan(&view.cluster, &program, node, &self.settings.options));
         let rules = plan.as_ref().map(|plan| &plan.ruleset);
         let sizes = Sizes {
