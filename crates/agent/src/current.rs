@@ -21,7 +21,7 @@ use palisade_engine::{
 };
 use palisade_nftables::{
     draft::Draft,
-    plan::{Options, Planner},
+    plan::{Misfit, Options, Planner},
 };
 
 use crate::{change::Key, state::State};
@@ -34,6 +34,7 @@ pub struct Current {
     planner: Planner,
     disputes: Vec<String>,
     contested: HashSet<IpAddr>,
+    not_held: Option<Misfit>,
 }
 
 /// Why there is no plan; the rules that are in force stay.
@@ -42,6 +43,9 @@ pub enum NoPlan {
     /// The agent's own node is not there.
     #[error("node {0} is not in the cluster: check the name that the agent was given; its rules stay as they are")]
     UnknownNode(Name),
+    /// Pods that are not known cannot all be held closed.
+    #[error("{0}; its rules stay as they are")]
+    UnknownPods(#[from] Misfit),
     /// The objects contradict each other.
     #[error("the objects contradict each other: {0} (please report this)")]
     Conflict(String),
@@ -60,20 +64,30 @@ impl Current {
             NoPlan::Conflict(conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
         let id = view.cluster.find_node(node).ok_or_else(|| NoPlan::UnknownNode(node.clone()))?;
+        // Before the first rules a pod elsewhere is a mistake of who configured this; later it is told, and policies
+        // go on being enforced.
+        let not_held = options.unknown_pods.check(&view.cluster, id).err();
+        let is_first = draft.ruleset().chains.is_empty();
+        let not_held = match not_held {
+            Some(misfit) if is_first || matches!(misfit, Misfit::NoPrefixes(_)) => return Err(misfit.into()),
+            other => other,
+        };
         let live = Live::new(view.cluster);
         let planner = Planner::new(live.cluster(), live.program(), id, options.clone(), draft);
-        Ok(Self { node: node.clone(), live, planner, disputes: view.disputes, contested: view.contested })
+        let (disputes, contested) = (view.disputes, view.contested);
+        Ok(Self { node: node.clone(), live, planner, disputes, contested, not_held })
     }
 
     /// Takes in what became different; `draft` becomes what follows. Says whether it could: otherwise, this is
     /// of no use any more, and all has to be made anew.
     #[must_use]
     pub fn advance(&mut self, state: &State, stirred: &BTreeSet<Key>, draft: &mut Draft) -> bool {
-        if self.take(state, stirred).is_err() || self.live.is_wasteful() {
+        if self.take(state, stirred).is_err() || self.live.is_wasteful() || self.has_lost_prefixes() {
             return false;
         }
         let touched = self.live.take_touched();
         self.planner.update(self.live.cluster(), self.live.program(), &touched, draft);
+        self.not_held = self.planner.check_held(self.live.cluster()).err();
         true
     }
 
@@ -87,9 +101,20 @@ impl Current {
         &self.planner
     }
 
+    /// Why pods that are not known are not all held closed, though they shall be.
+    pub fn not_held(&self) -> Option<&Misfit> {
+        self.not_held.as_ref()
+    }
+
     /// Which addresses somebody claims who does not have them, one line each.
     pub fn disputes(&self) -> &[String] {
         &self.disputes
+    }
+
+    /// Whether nothing says any more which addresses are of pods that are not known: no plan, rather than an open one.
+    fn has_lost_prefixes(&self) -> bool {
+        let cluster = self.live.cluster();
+        cluster.find_node(&self.node).is_none_or(|node| self.planner.loses_prefixes(cluster, node))
     }
 
     fn take(&mut self, state: &State, stirred: &BTreeSet<Key>) -> Result<(), Intricate> {

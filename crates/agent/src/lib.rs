@@ -13,12 +13,11 @@
 //! - A window of changes takes effect whole or not at all ([`palisade_nftables::difference`]).
 //! - Ending, however, changes nothing; [`enforce::cleanup`] removes the table.
 //! - An object that cannot be understood fails closed for the pods that it means, and stops nothing else
-//!   ([`change::PoisonPolicy::closed`]).
+//!   ([`change::PoisonPolicy::closed`]). Of a Pod what was last understood counts, or nothing: with
+//!   [`palisade_nftables::plan::UnknownPods::Deny`] it is closed then, as any pod that is not known.
 //!
 //! What is not here yet:
 //! - Cutting of established connections that a change forbids: they live on.
-//! - Holding local addresses closed that no pod is known for (`--unknown-pods=deny`). A Pod that cannot be
-//!   understood at all is such a pod: what was last understood of it counts, or nothing.
 //! - The flow log, counters of denied packets, structured logs; a lock that keeps a second agent away (two that see the same cluster get along: each repairs what it finds).
 //! - Which of two pods with one address came last is known by the order in which this process was told
 //!   of them: after a restart, by the order of the list.

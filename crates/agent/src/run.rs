@@ -232,11 +232,17 @@ impl<T: Table> Agent<T> {
             sizes.profiles = current.planner().profiles();
         }
         let disputes = current.as_ref().map(|current| current.disputes().to_vec()).unwrap_or_default();
+        let not_held = match &current {
+            Ok(current) => current.not_held().map(ToString::to_string),
+            Err(NoPlan::UnknownPods(misfit)) => Some(misfit.to_string()),
+            Err(_) => None,
+        };
         let poison = self.state.poison().iter().map(|(key, problems)| (key.to_string(), problems.clone())).collect();
         self.status.with(|status| {
             status.windows += 1;
             status.compiles += u64::from(anew);
-            (status.sizes, status.poison, status.disputes) = (sizes, poison, disputes);
+            (status.sizes, status.poison) = (sizes, poison);
+            (status.disputes, status.not_held) = (disputes, not_held);
         });
         self.current = Some(current?);
         Ok(())

@@ -172,7 +172,9 @@ impl State {
             Object::Node(object) => {
                 let addresses = object.addresses.clone();
                 let held = self.nodes.get(&object.name);
-                let differs = held.is_none_or(|held| held.object.addresses != object.addresses);
+                let differs = held.is_none_or(|held| {
+                    held.object.addresses != object.addresses || held.object.pod_prefixes != object.pod_prefixes
+                });
                 let mut claims = Vec::new();
                 for address in addresses {
                     let known = held.into_iter().flat_map(|held| held.claims.iter().copied());

@@ -31,6 +31,8 @@ pub struct Status {
     pub sizes: Sizes,
     /// Objects that cannot be understood, with the reasons.
     pub poison: BTreeMap<String, Vec<String>>,
+    /// Why pods that are not known are not all held closed, though they shall be.
+    pub not_held: Option<String>,
     /// Addresses that somebody claims who does not have them.
     pub disputes: Vec<String>,
     /// Changes that were received.

@@ -13,7 +13,7 @@ use palisade_nftables::{
     difference::Difference,
     draft::Draft,
     fake::FakeKernel,
-    plan::{Options, plan},
+    plan::{LocalPrefixes, Options, UnknownPods, plan},
     ruleset::Ruleset,
 };
 use palisade_oracle::generate::Generator;
@@ -21,15 +21,22 @@ use proptest::prelude::*;
 use support::{Dice, history, inventory, node, objects, only, pod, small, synced};
 
 /// The ruleset of a node, compiled and planned anew.
-fn fresh(state: &State, node: &Name) -> Option<Ruleset> {
+fn fresh(state: &State, node: &Name, options: &Options) -> Option<Ruleset> {
     let cluster = state.view().unwrap().cluster;
     let id = cluster.find_node(node)?;
-    Some(plan(&cluster, &PolicyProgram::compile(&cluster), id, &Options::default()).ruleset)
+    Some(plan(&cluster, &PolicyProgram::compile(&cluster), id, options).ruleset)
+}
+
+/// Whoever is not known is held closed, whatever its address.
+fn everywhere() -> UnknownPods {
+    let all = ["0.0.0.0/0", "::/0"].map(|all| all.parse::<ipnet::IpNet>().unwrap());
+    UnknownPods::Deny(LocalPrefixes::Given(all.into_iter().collect()))
 }
 
 /// One node that is kept current, and the kernel that gets the differences.
 struct Kept {
     node: Name,
+    options: Options,
     current: Option<Current>,
     draft: Draft,
     kernel: FakeKernel,
@@ -37,10 +44,11 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(node: Name) -> Self {
+    fn new(node: Name, unknown_pods: UnknownPods) -> Self {
         let mut kernel = FakeKernel::default();
         kernel.apply(&Difference::between(None, &Ruleset::default())).unwrap();
-        Self { node, current: None, draft: Draft::default(), kernel, one_by_one: 0 }
+        let options = Options { unknown_pods, ..Options::default() };
+        Self { node, options, current: None, draft: Draft::default(), kernel, one_by_one: 0 }
     }
 
     /// What the loop does when a window closes.
@@ -51,10 +59,10 @@ impl Kept {
             current.and_then(|(mut current, keys)| current.advance(state, &keys, &mut self.draft).then_some(current));
         self.one_by_one += usize::from(self.current.is_some());
         if self.current.is_none() {
-            self.current = Current::new(state, &self.node, &Options::default(), &mut self.draft).ok();
+            self.current = Current::new(state, &self.node, &self.options, &mut self.draft).ok();
         }
         let Some(current) = &self.current else { return };
-        assert_eq!(Some(self.draft.ruleset()), fresh(state, &self.node).as_ref());
+        assert_eq!(Some(self.draft.ruleset()), fresh(state, &self.node, &self.options).as_ref());
         self.kernel.apply(&self.draft.difference()).unwrap();
         self.draft.is_in_force();
         assert_eq!(self.kernel.ruleset(), Some(self.draft.ruleset()));
@@ -108,7 +116,7 @@ proptest! {
         prop_assume!(!inventory.nodes.is_empty());
         let node = inventory.nodes[dice.below(inventory.nodes.len())].name.clone();
         let mut state = State::of(node.clone());
-        let mut kept = Kept::new(node);
+        let mut kept = Kept::new(node, if dice.below(2) == 0 { UnknownPods::Allow } else { everywhere() });
         // Some are there from the start, most in the end.
         for object in objects.iter().filter(|_| dice.below(3) > 0) {
             state.apply(Change::Set(object.clone()));
@@ -144,7 +152,7 @@ proptest! {
 #[test]
 fn everyday_changes_are_taken_in_one_by_one() {
     let mut state = State::of("n1".into());
-    let mut kept = Kept::new("n1".into());
+    let mut kept = Kept::new("n1".into(), UnknownPods::Allow);
     small().into_iter().chain(synced()).for_each(|change| _ = state.apply(change));
     kept.close_window(&mut state);
     let mut relabelled = pod("web", "n1", 1);

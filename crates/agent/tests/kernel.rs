@@ -19,9 +19,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use libtest_mimic::{Arguments, Failed, Trial};
 use palisade_agent::{Agent, Change, Event, Key, Object, Settings, Status, Table, cleanup, enforce::Found};
-use palisade_engine::model::{NetworkPolicy, ObjectRef, Protocol, Traffic};
+use palisade_engine::{
+    model::{NetworkPolicy, ObjectRef, Protocol, Traffic},
+    sets::PrefixSet,
+};
 use palisade_lab::{
     probe::{self, Outcome, Probe, Timing},
     wiring::{HostRef, Network, NodeHost, PodHost, Topology},
@@ -30,7 +34,7 @@ use palisade_linux::{netns::NetNs, sandbox::Sandbox};
 use palisade_nftables::{
     difference::{self, Difference},
     netlink::Kernel,
-    plan::Options,
+    plan::{self, LocalPrefixes, Options, UNKNOWN_POD, UnknownPods},
 };
 use support::{only, ruleset, small, synced};
 
@@ -39,6 +43,7 @@ type Test = fn() -> Result<(), Box<dyn Error + Send + Sync>>;
 const TRIALS: &[(&str, Test)] = &[
     ("packets_see_what_the_agent_was_told", packets),
     ("the_loop_enforces_what_comes", the_loop),
+    ("pods_are_closed_until_they_are_known", unknown_pods),
     ("drift_of_every_kind_is_repaired", drift),
     ("what_nft_does_by_hand_is_repaired", nft_by_hand),
     ("random_rulesets_follow_each_other", random_rulesets),
@@ -152,6 +157,61 @@ fn packets() -> Result<(), Box<dyn Error + Send + Sync>> {
     assert!(!hand.snapshot()?.exists);
     assert_eq!(reached(&network)?, [true, true]);
     Ok(())
+}
+
+/// Like after a reboot: an empty kernel, pods first; then the init step, then the agent.
+fn unknown_pods() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let network = network()?;
+    let node = network.node(0).ok_or("no node")?;
+    let mut hand = kernel_in(node)?;
+    let prefixes: PrefixSet = ["10.244.0.0/24".parse::<IpNet>()?].into_iter().collect();
+    assert_eq!(reached(&network)?, [true, true]);
+    let closed = plan::closed(&prefixes, Options::default().log);
+    hand.apply(&Difference::between(None, &closed))?;
+    assert_eq!(reached(&network)?, [false, false]);
+
+    let unknown_pods = UnknownPods::Deny(LocalPrefixes::Given(prefixes));
+    let options = Options { unknown_pods, ..settings().options };
+    let mut agent = Agent::new(Settings { options: options.clone(), ..settings() }, kernel_in(node)?);
+    let tell = |agent: &mut Agent<Kernel>, changes: Vec<Change>| {
+        changes.into_iter().for_each(|change| agent.take(Event { at: Instant::now(), change }));
+        agent.work(Instant::now() + Duration::from_millis(50));
+    };
+    // The agent is not told of db yet: web may be what it is, db has no part in anything.
+    let (later, first): (Vec<_>, Vec<_>) = small().into_iter().partition(|change| is_pod(change, "db"));
+    tell(&mut agent, first.into_iter().chain(synced()).collect());
+    assert!(agent.status().get().ready, "{:?}", agent.status().get());
+    assert_eq!(reached(&network)?, [false, false]);
+    let dropped = hand.counters()?.into_iter().filter(|counter| counter.chain == UNKNOWN_POD);
+    assert!(dropped.map(|counter| counter.packets).sum::<u64>() > 0);
+    // As soon as it is, its policy counts: only web may reach it.
+    tell(&mut agent, later.clone());
+    assert_eq!(reached(&network)?, [true, true]);
+    tell(&mut agent, vec![policy(only("nobody", "db")), Change::Gone(Key::Policy(only("web", "db").id))]);
+    assert_eq!(reached(&network)?, [false, true]);
+    // Gone, its address is closed again.
+    tell(&mut agent, vec![Change::Gone(Key::Pod(ObjectRef::new("prod", "db")))]);
+    assert_eq!(reached(&network)?, [false, false]);
+    // A pod outside is told while the agent runs, and nothing stops because of it.
+    let Some(Change::Set(Object::Pod(mut outside))) = later.first().cloned() else { return Err("no pod".into()) };
+    outside.addresses.v4 = Some([10, 9, 0, 1].into());
+    tell(&mut agent, vec![Change::Set(Object::Pod(outside.clone()))]);
+    let status = agent.status().get();
+    assert!(status.ready && status.not_held.is_some_and(|why| why.contains("Pod prod/db")));
+    assert_eq!(hand.snapshot()?.differences(&closed).iter().filter(|line| line.contains("unknown-pod")).count(), 0);
+    // One that starts beside it does not take over.
+    let before = hand.snapshot()?;
+    let mut next = Agent::new(Settings { options, ..settings() }, kernel_in(node)?);
+    let changes = small().into_iter().chain([Change::Set(Object::Pod(outside))]).chain(synced());
+    tell(&mut next, changes.collect());
+    let status = next.status().get();
+    assert!(!status.ready && status.error.is_some_and(|why| why.contains("--pod-cidr")), "it refuses to start");
+    assert!(hand.snapshot()? == before, "and touches nothing");
+    Ok(())
+}
+
+fn is_pod(change: &Change, name: &str) -> bool {
+    matches!(change, Change::Set(Object::Pod(pod)) if *pod.id.name == *name)
 }
 
 fn the_loop() -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -1,5 +1,9 @@
 //! `palisade agent`: keeps the table of this node true while the cluster changes.
 
+mod init;
+mod pods;
+mod taint;
+
 use std::{
     process::ExitCode,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
@@ -32,6 +36,9 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
         screen::note("table inet palisade is gone: nothing is enforced on this node");
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(AgentCommand::Init(arguments)) = &arguments.command {
+        return init::run(arguments, &mut kernel);
+    }
     let Some(node) = &arguments.node else { bail!("which node is this? --node NAME, as in `kubectl get nodes`") };
     if let services @ 1.. = doctor::ipvs_services() {
         bail!(
@@ -40,10 +47,9 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     }
     let access = Access { kubeconfig: arguments.kubeconfig.clone(), context: arguments.context.clone() };
     let cluster = access.find()?;
-    let mut agent = Agent::new(
-        Settings { audit_every: Duration::from_secs(arguments.audit_every), ..Settings::of(node.as_str()) },
-        kernel,
-    );
+    let audit_every = Duration::from_secs(arguments.audit_every);
+    let options = pods::options(&arguments.pods)?;
+    let mut agent = Agent::new(Settings { audit_every, options, ..Settings::of(node.as_str()) }, kernel);
     let status = agent.status();
     let server = Server::start(arguments.listen, status.clone())
         .with_context(|| format!("cannot listen at {}", arguments.listen))?;
@@ -52,6 +58,7 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     let (told, events) = sync_channel(WAITING);
     let _watch = cluster.watch::<Received>(&Watched::ALL, Pace::default(), heard)?;
     thread::Builder::new().name("changes".to_owned()).spawn(move || translate(&received, &told))?;
+    taint::remove_when_ready(cluster, node, &arguments.pods.remove_taint, status.clone())?;
     thread::Builder::new().name("log".to_owned()).spawn(move || log(&status))?;
     agent.run(&events);
     Err(anyhow!("the watches have ended; the rules stay in force"))
@@ -114,7 +121,8 @@ fn log(status: &Shared) {
                 .poison
                 .iter()
                 .map(|(key, why)| format!("{key} is not understood, and closed: {}", why.join("; ")));
-            let faults: Vec<String> = status.error.iter().cloned().chain(watches).chain(poison).collect();
+            let faults: Vec<String> =
+                status.error.iter().chain(&status.not_held).cloned().chain(watches).chain(poison).collect();
             (status.ready, faults)
         });
         for fault in faults.iter().filter(|fault| !said.contains(*fault)) {

@@ -116,12 +116,20 @@ impl Live {
 
     /// A node is there, or has other addresses now, which must be nobody else's.
     pub fn set_node(&mut self, node: Node) {
+        self.touch_host(&node.name);
+        self.touched.hosts.extend(&node.addresses);
         self.cluster.put_node(node);
     }
 
     /// A node is gone, with nothing left on it.
     pub fn remove_node(&mut self, name: &Name) {
+        self.touch_host(name);
         self.cluster.remove_node(name);
+    }
+
+    fn touch_host(&mut self, name: &Name) {
+        let node = self.cluster.find_node(name).map(|id| self.cluster.node(id));
+        self.touched.hosts.extend(node.into_iter().flat_map(|node| node.addresses.iter().copied()));
     }
 
     /// A policy is there, or is another one now.

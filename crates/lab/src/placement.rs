@@ -22,6 +22,7 @@ pub fn place(cluster: Cluster) -> Result<Cluster, Vec<Conflict>> {
                 name: Name::from("lab-node"),
                 labels: Labels::default(),
                 addresses: Vec::new(),
+                pod_prefixes: Vec::new(),
                 at: None,
             });
         }

@@ -324,6 +324,29 @@ status: {addresses: [{type: InternalIP, address: 172.18.0.1}, {type: Hostname, a
 }
 
 #[test]
+fn a_node_says_where_its_pods_are() {
+    let spec = |text: &str| {
+        let reading = read(&format!("apiVersion: v1\nkind: Node\nmetadata: {{name: n1}}\nspec: {{{text}}}\n"));
+        let findings: Vec<(String, bool)> =
+            reading.diagnostics.iter().map(|one| (one.field.clone().unwrap_or_default(), one.leaves_out())).collect();
+        let prefixes = reading.inventory.nodes[0].pod_prefixes.iter().map(ToString::to_string);
+        (prefixes.collect::<Vec<_>>().join(" "), findings)
+    };
+    let clean = |text: &str, prefixes: &str| assert_eq!(spec(text), (prefixes.to_owned(), Vec::new()), "{text}");
+    clean("podCIDR: 10.244.1.0/24, podCIDRs: [10.244.1.0/24, 'fd00:1::/64']", "10.244.1.0/24 fd00:1::/64");
+    clean("podCIDR: 10.244.1.0/24", "10.244.1.0/24");
+    clean("podCIDR: 10.244.1.0/24, podCIDRs: []", "10.244.1.0/24");
+    clean("podCIDR: '', podCIDRs: null", "");
+    // What an older server took for a network; and what nobody can read, without the loss of the node.
+    clean("podCIDR: 10.244.1.7/24", "10.244.1.0/24");
+    let harmless = |field: &str| vec![(field.to_owned(), false)];
+    let bad = "podCIDRs: [10.244.1.0/33, 'fd00:1::/64']";
+    assert_eq!(spec(bad), ("fd00:1::/64".to_owned(), harmless("spec.podCIDRs[0]")));
+    assert_eq!(spec("podCIDR: nonsense"), (String::new(), harmless("spec.podCIDR")));
+    assert_eq!(spec("podCIDRs: 10.244.1.0/24"), (String::new(), harmless("spec.podCIDRs")));
+}
+
+#[test]
 fn lists_in_every_order() {
     let item = "{apiVersion: v1, kind: Pod, metadata: {name: a}}";
     let bare = "{metadata: {name: a}}";

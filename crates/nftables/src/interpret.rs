@@ -172,6 +172,11 @@ impl Walk<'_> {
                 Payload::Icmp(_) => false,
             },
             Expression::AddressIn(end, family, set) => self.look_up(chain, set, self.address(*end, *family))?.is_some(),
+            Expression::AddressNotIn(end, family, set) => {
+                // Of another family it asks nothing: the rule ends at the family.
+                let key = self.address(*end, *family);
+                key.is_some() && self.look_up(chain, set, key)?.is_none()
+            }
             Expression::PairIn(family, set) => {
                 let key = self.address(End::Source, *family).map(|_| Key::Pair(packet.source, packet.destination));
                 self.look_up(chain, set, key)?.is_some()

@@ -121,6 +121,8 @@ pub enum Expression {
     Ports(Protocol, PortRange),
     /// `ip saddr @SET`: matches when the set has the address of that end; of its family only.
     AddressIn(End, Family, Name),
+    /// `ip saddr != @SET`: matches when the set does not have the address of that end; of its family only.
+    AddressNotIn(End, Family, Name),
     /// `ip saddr . ip daddr @SET`: matches when the set has the pair.
     PairIn(Family, Name),
     /// `ip saddr vmap @MAP`: the verdict that the map has for the address of that end.
@@ -180,9 +182,11 @@ impl Expression {
     /// The set or map that it looks into.
     pub fn set(&self) -> Option<&Name> {
         match self {
-            Self::AddressIn(_, _, set) | Self::PairIn(_, set) | Self::AddressMap(_, _, set) | Self::PortMap(set) => {
-                Some(set)
-            }
+            Self::AddressIn(_, _, set)
+            | Self::AddressNotIn(_, _, set)
+            | Self::PairIn(_, set)
+            | Self::AddressMap(_, _, set)
+            | Self::PortMap(set) => Some(set),
             _ => None,
         }
     }

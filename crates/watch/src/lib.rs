@@ -15,6 +15,8 @@
 //!                              list, watch, 410, back-off          Set, Poison, Gone,
 //!                                                                  Synced, Trouble
 //! ```
+//!
+//! Nothing is written, but for one thing: a start-up taint of the agent's own node goes (`taint`).
 
 mod access;
 mod backoff;
@@ -30,6 +32,7 @@ mod object;
 mod proxy;
 mod reflector;
 mod resources;
+mod taint;
 mod typed;
 mod watch;
 
@@ -41,6 +44,7 @@ pub use change::{Change, Key, Object, Poison, Received, Trouble, Watched};
 pub use error::{Missing, ReadError};
 pub use health::{Health, HealthBoard};
 pub use resources::Resource;
+pub use taint::{NodeError, TaintRemoval};
 pub use watch::{Pace, Watch};
 
 /// How far the reading of a cluster is.

@@ -91,7 +91,7 @@ impl<'o> Typist<'o> {
     fn parts(&mut self, fields: &Map<String, Value>) -> Option<Object> {
         const PARTS: [(&str, &[&str]); 4] = [
             ("metadata", &["labels"]),
-            ("spec", &["nodeName", "hostNetwork"]),
+            ("spec", &["nodeName", "hostNetwork", "podCIDR", "podCIDRs"]),
             ("status", &["phase"]),
             ("status", &["podIP", "podIPs", "hostIP", "hostIPs", "addresses"]),
         ];

@@ -83,7 +83,7 @@ pub(crate) fn pod(name: &str, node: &str, last: u8) -> Pod {
 
 pub(crate) fn node(name: &str, last: u8) -> Node {
     let addresses = vec![Ipv4Addr::new(192, 168, 0, last).into()];
-    Node { name: name.into(), labels: Labels::default(), addresses, at: None }
+    Node { name: name.into(), labels: Labels::default(), addresses, pod_prefixes: Vec::new(), at: None }
 }
 
 /// Lets only `from` reach `to`, all pods of `prod` by their label `app`.

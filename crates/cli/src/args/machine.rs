@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{FamilyArgument, Format, Input};
+use super::{FamilyArgument, Format, InitArguments, Input, PodArguments};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabCommand {
@@ -59,6 +59,8 @@ pub(crate) struct Ruleset {
 pub(crate) enum AgentCommand {
     /// Remove the table of this node: nothing is enforced afterwards
     Cleanup,
+    /// Close the addresses of this node's pods until the agent knows them: for the start of a node
+    Init(InitArguments),
 }
 
 #[derive(Debug, Args)]
@@ -69,11 +71,12 @@ The agent watches Namespaces, Nodes, Pods and NetworkPolicies and keeps `table i
 is written before all of them were told once; stopping it, however, changes nothing: the rules stay until
 `palisade agent cleanup`. It needs CAP_NET_ADMIN in the node's network namespace.
 
-It is new. Not here yet: cutting established connections that a change forbids, closing addresses of pods
-that are not known yet, the flow log, and compiling only what changed.
+It is new. Not here yet: cutting established connections that a change forbids, the flow log, and
+compiling only what changed.
 
 Examples:
   palisade agent --node worker-1
+  palisade agent --node worker-1 --unknown-pods=deny --pod-interface veth
   curl localhost:9402/readyz localhost:9402/metrics
   palisade agent cleanup"
 )]
@@ -84,6 +87,9 @@ pub(crate) struct AgentArguments {
     /// The name of this node, as in `kubectl get nodes`
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) node: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) pods: PodArguments,
 
     /// Where /healthz, /readyz and /metrics are answered
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9402")]

@@ -3,6 +3,7 @@
 mod check;
 mod connections;
 mod machine;
+mod node;
 mod questions;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use self::{
     check::{Check, CheckFormat, FailOn},
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
     machine::{AgentArguments, AgentCommand, Completion, Doctor, LabCommand, LabRun, Man, Ruleset},
+    node::{InitArguments, PodArguments, UnknownPodsArgument},
     questions::{Coverage, Describe, DescribeFormat, Explain, Reach, TestArguments, TestFormat, Verdicts},
 };
 

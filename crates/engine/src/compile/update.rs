@@ -22,6 +22,8 @@ pub struct Touched {
     pub pods: FxHashSet<PodId>,
     /// Addresses that these pods had or have, each with an identity that a pod there had or has.
     pub addresses: FxHashSet<(IpAddr, IdentityId)>,
+    /// Addresses that a node came to have, or has no more.
+    pub hosts: FxHashSet<IpAddr>,
     /// Identities that a selector selects now and did not, or the other way round.
     pub members: FxHashSet<(SelectorId, IdentityId)>,
     /// Identities that another profile judges, in that direction.
@@ -33,8 +35,13 @@ pub struct Touched {
 impl Touched {
     /// Whether nothing became different.
     pub fn is_empty(&self) -> bool {
-        let Self { pods, addresses, members, profiles, identities } = self;
-        pods.is_empty() && addresses.is_empty() && members.is_empty() && profiles.is_empty() && identities.is_empty()
+        let Self { pods, addresses, hosts, members, profiles, identities } = self;
+        pods.is_empty()
+            && addresses.is_empty()
+            && hosts.is_empty()
+            && members.is_empty()
+            && profiles.is_empty()
+            && identities.is_empty()
     }
 }
 

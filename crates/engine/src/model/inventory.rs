@@ -182,7 +182,13 @@ pub(super) fn nodes_with_implied(given: Vec<Node>, pods: &mut [Arc<Pod>]) -> (Ve
         }
         let Some(name) = &pod.node else { continue };
         let id = *index.entry(name.clone()).or_insert_with(|| {
-            nodes.push(Node { name: name.clone(), labels: Default::default(), addresses: Vec::new(), at: None });
+            nodes.push(Node {
+                name: name.clone(),
+                labels: Default::default(),
+                addresses: Vec::new(),
+                pod_prefixes: Vec::new(),
+                at: None,
+            });
             NodeId::at(nodes.len() - 1)
         });
         let learned = pod.host_network.then(|| pod.addresses.iter()).into_iter().flatten();

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr};
 
+use ipnet::IpNet;
+
 use super::{ContainerPort, LabelSelector, Labels, Name, ObjectRef, PodAddresses, Protocol, Span};
 
 /// A Namespace.
@@ -24,6 +26,8 @@ pub struct Node {
     pub labels: Labels,
     /// The IP addresses among `status.addresses`, in their order.
     pub addresses: Vec<IpAddr>,
+    /// `spec.podCIDRs` (or `podCIDR`): where its pods' addresses are from, with CNIs that go by that.
+    pub pod_prefixes: Vec<IpNet>,
     /// Where the object was written; `None` for one that is only mentioned.
     pub at: Option<Span>,
 }

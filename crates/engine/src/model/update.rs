@@ -100,7 +100,13 @@ impl Cluster {
     pub(crate) fn remove_node(&mut self, name: &Name) {
         let Some(id) = self.parts.node_index.remove(name) else { return };
         let Some(place) = self.parts.nodes.get_mut(id.index()) else { return };
-        let nobody = Node { name: Name::from(""), labels: Labels::default(), addresses: Vec::new(), at: None };
+        let nobody = Node {
+            name: Name::from(""),
+            labels: Labels::default(),
+            addresses: Vec::new(),
+            pod_prefixes: Vec::new(),
+            at: None,
+        };
         let before = std::mem::replace(place, nobody);
         self.disown(before.addresses.into_iter(), Endpoint::Node(id));
     }
@@ -131,7 +137,13 @@ impl Cluster {
         let Some(name) = pod.node.as_ref().filter(|_| pod.is_live()) else { return };
         if !self.parts.node_index.contains_key(name) {
             let addresses = pod.host_addresses.iter().collect();
-            self.put_node(Node { name: name.clone(), labels: Labels::default(), addresses, at: None });
+            self.put_node(Node {
+                name: name.clone(),
+                labels: Labels::default(),
+                addresses,
+                pod_prefixes: Vec::new(),
+                at: None,
+            });
         }
     }
 

@@ -172,7 +172,7 @@ impl With for Pod {
 
 pub(crate) fn node(name: &str, addresses: &[&str]) -> Node {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Node { name: name.into(), labels: Labels::default(), addresses, at: None }
+    Node { name: name.into(), labels: Labels::default(), addresses, pod_prefixes: Vec::new(), at: None }
 }
 
 pub(crate) fn namespace(name: &str, text: &str) -> Namespace {

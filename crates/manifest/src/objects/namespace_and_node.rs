@@ -1,9 +1,10 @@
 //! Namespaces and Nodes.
 
+use ipnet::IpNet;
 use palisade_engine::model::{Namespace, Node, ObjectKind};
 
 use super::{metadata, value};
-use crate::{context::Context, field::Field};
+use crate::{check::cidr, context::Context, field::Field};
 
 /// A Namespace: its labels.
 pub(crate) fn namespace(cx: &mut Context<'_>, root: &Field<'_>) -> Option<Namespace> {
@@ -11,7 +12,7 @@ pub(crate) fn namespace(cx: &mut Context<'_>, root: &Field<'_>) -> Option<Namesp
     Some(Namespace { name: metadata.id.name, labels: metadata.labels, at: Some(cx.value_span(root)) })
 }
 
-/// A Node: its labels and the IP addresses among `status.addresses`.
+/// A Node: its labels, the IP addresses among `status.addresses`, and `spec.podCIDRs`.
 pub(crate) fn node(cx: &mut Context<'_>, root: &Field<'_>) -> Option<Node> {
     let metadata = metadata::read(cx, root, ObjectKind::Node)?;
     let mut addresses = Vec::new();
@@ -30,5 +31,35 @@ pub(crate) fn node(cx: &mut Context<'_>, root: &Field<'_>) -> Option<Node> {
             }
         }
     }
-    Some(Node { name: metadata.id.name, labels: metadata.labels, addresses, at: Some(cx.value_span(root)) })
+    let pod_prefixes = root.get("spec").map(|spec| pod_prefixes(cx, &spec)).unwrap_or_default();
+    Some(Node {
+        name: metadata.id.name,
+        labels: metadata.labels,
+        addresses,
+        pod_prefixes,
+        at: Some(cx.value_span(root)),
+    })
+}
+
+/// `podCIDRs`, or `podCIDR` where there are none. No policy sees them: one that cannot be read is
+/// reported, and the node stays.
+fn pod_prefixes(cx: &mut Context<'_>, spec: &Field<'_>) -> Vec<IpNet> {
+    let list = spec.get("podCIDRs").filter(|list| cx.harmless(|cx| cx.expect_sequence(list)));
+    let mut fields: Vec<Field<'_>> = list.iter().flat_map(Field::items).collect();
+    if fields.is_empty() {
+        fields.extend(spec.get("podCIDR"));
+    }
+    let mut prefixes = Vec::new();
+    for field in &fields {
+        let Some(text) = cx.harmless(|cx| cx.text(field)).filter(|text| !text.is_empty()) else { continue };
+        match cidr::parse(text).or_else(|error| error.once.ok_or(error)) {
+            Ok(prefix) if prefixes.contains(&prefix) => {}
+            Ok(prefix) => prefixes.push(prefix),
+            Err(error) => {
+                let finding = cx.error(field, format!("`{text}` {}", error.wrong));
+                cx.report_harmless(finding.label(error.fix.unwrap_or_else(|| "not a network".to_owned())));
+            }
+        }
+    }
+    prefixes
 }

@@ -65,6 +65,17 @@ fn address(end: End, family: Family) -> (u32, u32) {
     }
 }
 
+/// What a look-up is for.
+#[derive(Clone, Copy)]
+enum Lookup {
+    /// Whether the set has the key.
+    In,
+    /// Whether it does not.
+    NotIn,
+    /// The verdict that a map has for the key.
+    Verdict,
+}
+
 /// A rule being written, and what its packets are known to be by now.
 struct Rule<'a> {
     writer: &'a mut Writer,
@@ -118,7 +129,11 @@ impl Rule<'_> {
             }
             Expression::AddressIn(end, family, set) => {
                 self.address(*end, *family, FIRST);
-                self.lookup(set, false);
+                self.lookup(set, Lookup::In);
+            }
+            Expression::AddressNotIn(end, family, set) => {
+                self.address(*end, *family, FIRST);
+                self.lookup(set, Lookup::NotIn);
             }
             Expression::PairIn(family, set) => {
                 let second = match family {
@@ -127,16 +142,16 @@ impl Rule<'_> {
                 };
                 self.address(End::Source, *family, FIRST);
                 self.address(End::Destination, *family, second);
-                self.lookup(set, false);
+                self.lookup(set, Lookup::In);
             }
             Expression::AddressMap(end, family, map) => {
                 self.address(*end, *family, FIRST);
-                self.lookup(map, true);
+                self.lookup(map, Lookup::Verdict);
             }
             Expression::PortMap(map) => {
                 self.meta(uapi::META_L4PROTO);
                 self.payload(uapi::BASE_TRANSPORT, 2, 2, FIRST_AFTER_4);
-                self.lookup(map, true);
+                self.lookup(map, Lookup::Verdict);
             }
             Expression::Limit { rate, burst } => self.add("limit", |writer| {
                 writer.be64(uapi::LIMIT_RATE, u64::from(*rate));
@@ -251,13 +266,15 @@ impl Rule<'_> {
         }
     }
 
-    fn lookup(&mut self, set: &str, is_map: bool) {
+    fn lookup(&mut self, set: &str, lookup: Lookup) {
         self.add("lookup", |writer| {
             writer.text(uapi::LOOKUP_SET, set);
             writer.be32(uapi::LOOKUP_SREG, FIRST);
-            // A destination register, also 0, makes it a look-up of data.
-            if is_map {
-                writer.be32(uapi::LOOKUP_DREG, VERDICT_REGISTER);
+            match lookup {
+                Lookup::In => {}
+                Lookup::NotIn => writer.be32(uapi::LOOKUP_FLAGS, uapi::LOOKUP_INVERTED),
+                // A destination register, also 0, makes it a look-up of data.
+                Lookup::Verdict => writer.be32(uapi::LOOKUP_DREG, VERDICT_REGISTER),
             }
         });
     }

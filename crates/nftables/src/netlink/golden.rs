@@ -120,6 +120,23 @@ fn golden() -> Vec<Golden> {
             ],
         ),
         (
+            "ip saddr @r4 ip saddr != @s4 drop",
+            vec![
+                Expression::AddressIn(End::Source, Family::V4, "r4".to_owned()),
+                Expression::AddressNotIn(End::Source, Family::V4, "s4".to_owned()),
+                drop_verdict(),
+            ],
+            &[
+                "[ meta load nfproto => reg 1 ]",
+                "[ cmp eq reg 1 0x00000002 ]",
+                "[ payload load 4b @ network header + 12 => reg 1 ]",
+                "[ lookup reg 1 set r4 ]",
+                "[ payload load 4b @ network header + 12 => reg 1 ]",
+                "[ lookup reg 1 set s4 0x1 ]",
+                "[ immediate reg 0 drop ]",
+            ],
+        ),
+        (
             "ip saddr . ip daddr @p4",
             vec![Expression::PairIn(Family::V4, "p4".to_owned())],
             &[

@@ -126,7 +126,13 @@ fn cmp(data: &Attributes<'_>) -> Option<String> {
 
 fn lookup(data: &Attributes<'_>) -> Option<String> {
     let target = data.be32(uapi::LOOKUP_DREG).map(|register| format!(" dreg {register}")).unwrap_or_default();
-    Some(format!("lookup reg {} set {}{target}", data.be32(uapi::LOOKUP_SREG)?, data.text(uapi::LOOKUP_SET)?))
+    let inverted = match data.be32(uapi::LOOKUP_FLAGS).unwrap_or(0) {
+        0 => "",
+        uapi::LOOKUP_INVERTED => " 0x1",
+        _ => return None,
+    };
+    let (register, set) = (data.be32(uapi::LOOKUP_SREG)?, data.text(uapi::LOOKUP_SET)?);
+    Some(format!("lookup reg {register} set {set}{target}{inverted}"))
 }
 
 fn immediate(data: &Attributes<'_>) -> Option<String> {

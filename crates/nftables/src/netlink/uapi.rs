@@ -197,6 +197,9 @@ pub(super) mod expression {
     pub(crate) const LOOKUP_SET: u16 = 1;
     pub(crate) const LOOKUP_SREG: u16 = 2;
     pub(crate) const LOOKUP_DREG: u16 = 3;
+    pub(crate) const LOOKUP_FLAGS: u16 = 5;
+    /// NFT_LOOKUP_F_INV.
+    pub(crate) const LOOKUP_INVERTED: u32 = 1;
 
     pub(crate) const IMMEDIATE_DREG: u16 = 1;
     pub(crate) const IMMEDIATE_DATA: u16 = 2;

@@ -1,7 +1,8 @@
 //! The ruleset of one node, planned from the policy program.
 //!
 //! ```text
-//! chain forward    cut connections ─► established ─► neighbour discovery ─► forged source ─► itself
+//! chain forward    cut connections ─► established ─► neighbour discovery ─► forged source
+//!                  ─► pods not known (when asked for) ─► itself
 //!                  ─► map egress  by source address ──────► chain of the pod's egress profile
 //!                  ─► map ingress by destination address ─► chain of the pod's ingress profile
 //! chain of a       the port's cell: plain rules, or a verdict map on protocol and port in front
@@ -20,6 +21,7 @@ mod names;
 mod peers;
 mod planner;
 mod profile;
+mod unknown;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -30,6 +32,7 @@ use palisade_engine::{
 };
 
 pub use self::planner::Planner;
+pub use self::unknown::{LocalPrefixes, Misfit, UNKNOWN_POD, UnknownPods, closed};
 use crate::{
     draft::Draft,
     ruleset::{Chain, End, Expression, Key, Name, Rule, Ruleset, Verdict},
@@ -45,6 +48,8 @@ pub struct Options {
     pub cut_mark: u32,
     /// Whether and how dropped packets are logged.
     pub log: Option<Log>,
+    /// What becomes of the packets of this node's pods that are not known yet.
+    pub unknown_pods: UnknownPods,
 }
 
 /// The logging of dropped packets.
@@ -59,7 +64,7 @@ pub struct Log {
 impl Default for Options {
     fn default() -> Self {
         let log = Log { group: 1, limit: Some((100, 200)) };
-        Self { pod_interfaces: Vec::new(), cut_mark: 1 << 27, log: Some(log) }
+        Self { pod_interfaces: Vec::new(), cut_mark: 1 << 27, log: Some(log), unknown_pods: UnknownPods::Allow }
     }
 }
 
@@ -83,7 +88,7 @@ pub fn plan(cluster: &Cluster, program: &PolicyProgram, node: NodeId, options: &
     Plan { ruleset: draft.into_ruleset(), denials: planner.denials().clone(), profiles: planner.profiles() }
 }
 
-fn forward(options: &Options) -> Chain {
+fn forward(options: &Options, unknown: Vec<Rule>) -> Chain {
     let mut rules = vec![
         Rule::new([
             Expression::ConnectionMark(options.cut_mark),
@@ -91,11 +96,8 @@ fn forward(options: &Options) -> Chain {
             Expression::Verdict(Verdict::Drop),
         ])
         .comment("connections that a change of policy has cut"),
-        Rule::new([Expression::EstablishedOrRelated, Expression::Verdict(Verdict::Accept)]),
     ];
-    // Router and neighbour solicitation, advertisement, redirect (RFC 4861): a bridged pod needs them to be
-    // reached. Before the forged: the solicitation that looks for a duplicate address comes from `::`.
-    rules.push(Rule::new([Expression::Icmpv6Types(133, 137), Expression::Verdict(Verdict::Accept)]));
+    rules.extend(always());
     for prefix in &options.pod_interfaces {
         let forged = [
             Expression::InterfacePrefix(prefix.clone()),
@@ -105,6 +107,7 @@ fn forward(options: &Options) -> Chain {
         ];
         rules.push(Rule::new(forged).comment("forged source address"));
     }
+    rules.extend(unknown);
     for family in Family::ALL {
         let itself = [Expression::PairIn(family, self_name(family)), Expression::Verdict(Verdict::Accept)];
         rules.push(Rule::new(itself).comment("a pod always reaches itself"));
@@ -115,6 +118,14 @@ fn forward(options: &Options) -> Chain {
         }
     }
     Chain { is_base: true, rules }
+}
+
+/// What passes whatever policies say: connections that stand, and then router and neighbour solicitation,
+/// advertisement, redirect (RFC 4861), which a bridged pod needs to be reached. Before the forged: the
+/// solicitation that looks for a duplicate address comes from `::`.
+fn always() -> [Rule; 2] {
+    [Expression::EstablishedOrRelated, Expression::Icmpv6Types(133, 137)]
+        .map(|passes| Rule::new([passes, Expression::Verdict(Verdict::Accept)]))
 }
 
 fn map_name(direction: Direction, family: Family) -> Name {

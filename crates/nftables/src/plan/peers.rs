@@ -286,17 +286,16 @@ fn pod_set(program: &PolicyProgram, peers: &[Peer], family: Family) -> (String, 
 }
 
 fn prefix_set(prefixes: &PrefixSet, family: Family) -> (String, Set) {
-    let elements = match family {
-        Family::V4 => {
-            let ranges = prefixes.v4().ranges();
-            ranges.map(|(first, last)| (Key::Range4(first.into(), last.into()), None)).collect()
-        }
-        Family::V6 => {
-            let ranges = prefixes.v6().ranges();
-            ranges.map(|(first, last)| (Key::Range6(first.into(), last.into()), None)).collect()
-        }
-    };
+    let elements = range_keys(prefixes, family).map(|key| (key, None)).collect();
     let set = Set { kind: SetKind::AddressRanges(family), is_map: false, comment: None, elements };
     let text = format!("{:?}", set.elements);
     (content_name(&format!("nets{}", digit(family)), &text), set)
+}
+
+/// The prefixes of one family as keys of a set of ranges.
+pub(super) fn range_keys(prefixes: &PrefixSet, family: Family) -> impl Iterator<Item = Key> + '_ {
+    let v4 = prefixes.v4().ranges().filter(move |_| family == Family::V4);
+    let v6 = prefixes.v6().ranges().filter(move |_| family == Family::V6);
+    let v4 = v4.map(|(first, last)| Key::Range4(first.into(), last.into()));
+    v4.chain(v6.map(|(first, last)| Key::Range6(first.into(), last.into())))
 }

@@ -14,6 +14,7 @@ use palisade_engine::{
     PolicyProgram,
     compile::{IdentityId, ProfileId, SelectorId, Touched},
     model::{Cluster, Direction, Endpoint, Family, NodeId, PodAddresses, PodId, Protocol},
+    sets::PrefixSet,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -22,6 +23,7 @@ use super::{
     peers::{NamedPortIndex, PodSet, Who},
     profile::{Piece, PieceKey, ProfilePlanner, piece_key},
     self_name,
+    unknown::{Misfit, UnknownPods, hold, know, outside_of},
 };
 use crate::{
     draft::Draft,
@@ -35,6 +37,8 @@ pub struct Planner {
     options: Options,
     ports: NamedPortIndex,
     families: Vec<Family>,
+    /// Where an address that nobody is known to have is held closed.
+    held: PrefixSet,
     pods: FxHashMap<PodId, LocalPod>,
     pieces: FxHashMap<PieceKey, Installed>,
     /// How many pieces need each chain and each set.
@@ -82,9 +86,9 @@ impl Planner {
         let mut fresh = Draft::default();
         let mut planner = Self {
             node,
-            options,
             ports: NamedPortIndex::new(program),
             families: families(cluster),
+            held: options.unknown_pods.prefixes(cluster, node),
             pods: FxHashMap::default(),
             pieces: FxHashMap::default(),
             chain_users: FxHashMap::default(),
@@ -93,10 +97,16 @@ impl Planner {
             pod_sets: FxHashMap::default(),
             by_selector: FxHashMap::default(),
             by_port: FxHashMap::default(),
+            options,
         };
         planner.skeleton(&mut fresh);
         for (id, _) in cluster.pods() {
             planner.place(sight, id, &mut fresh);
+        }
+        if !planner.held.is_empty() {
+            let of_pods = cluster.pods().flat_map(|(_, pod)| pod.addresses.iter());
+            let of_nodes = cluster.nodes().flat_map(|(_, node)| node.addresses.iter().copied());
+            of_pods.chain(of_nodes).for_each(|address| know(&mut fresh, cluster, &planner.held, address));
         }
         draft.become_ruleset(fresh.into_ruleset());
         planner
@@ -105,7 +115,7 @@ impl Planner {
     /// Takes in what became different; `draft` becomes what follows.
     pub fn update(&mut self, cluster: &Cluster, program: &PolicyProgram, touched: &Touched, draft: &mut Draft) {
         let sight = Sight { cluster, program };
-        if families(cluster) != self.families {
+        if families(cluster) != self.families || self.options.unknown_pods.prefixes(cluster, self.node) != self.held {
             *self = Self::new(cluster, program, self.node, self.options.clone(), draft);
             return;
         }
@@ -125,6 +135,29 @@ impl Planner {
             self.place(sight, pod, draft);
         }
         self.members(sight, touched, draft);
+        for address in touched.addresses.iter().map(|(address, _)| address).chain(&touched.hosts) {
+            know(draft, cluster, &self.held, *address);
+        }
+    }
+
+    /// Whether nothing would be held closed any more, where that is asked for.
+    pub fn loses_prefixes(&self, cluster: &Cluster, node: NodeId) -> bool {
+        let unknown_pods = &self.options.unknown_pods;
+        *unknown_pods != UnknownPods::Allow && unknown_pods.prefixes(cluster, node).is_empty()
+    }
+
+    /// Whether every pod of the node would be held closed if it were not known, where that is asked for.
+    ///
+    /// # Errors
+    /// When there is no prefix, or a pod of the node lies outside of all.
+    pub fn check_held(&self, cluster: &Cluster) -> Result<(), Misfit> {
+        match self.options.unknown_pods {
+            UnknownPods::Allow => Ok(()),
+            UnknownPods::Deny(_) if self.held.is_empty() => {
+                Err(Misfit::NoPrefixes(cluster.node(self.node).name.clone()))
+            }
+            UnknownPods::Deny(_) => outside_of(&self.held, self.pods.keys().map(|id| cluster.pod(*id))),
+        }
     }
 
     /// The profiles behind each chain that drops, by its name, which is also the prefix of its log.
@@ -147,7 +180,8 @@ impl Planner {
             }
             draft.put_set(&self_name(family), empty(SetKind::AddressPairs(family), false));
         }
-        draft.put_chain(&FORWARD.to_owned(), forward(&self.options));
+        let unknown = hold(draft, &self.held, self.options.log);
+        draft.put_chain(&FORWARD.to_owned(), forward(&self.options, unknown));
     }
 
     /// Gives a pod what it needs in the table, if it is of this node, and takes what it had.

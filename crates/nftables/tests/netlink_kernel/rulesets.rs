@@ -147,6 +147,12 @@ pub(crate) fn everything() -> Ruleset {
         Rule::new([E::Counter, verdict(Verdict::Drop)]).comment("end of the profile"),
     ];
     let cell = vec![
+        Rule::new([
+            E::AddressIn(End::Destination, Family::V4, name("r4")),
+            E::AddressNotIn(End::Destination, Family::V4, name("a4")),
+            verdict(goto("last")),
+        ]),
+        Rule::new([E::AddressNotIn(End::Source, Family::V6, name("a6")), verdict(goto("last"))]),
         Rule::new([E::AddressIn(End::Source, Family::V4, name("a4")), verdict(Verdict::Return)]),
         Rule::new([
             E::AddressIn(End::Source, Family::V4, name("r4")),

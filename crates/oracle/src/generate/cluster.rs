@@ -70,7 +70,8 @@ pub(crate) fn inventory(rng: &mut Rng, size: &Size) -> Inventory {
             // Few are known by name only: then a block may or may not hold them (1.2).
             let stack = if rng.chance(3) { Stack::NONE } else { stack };
             let addresses = of_node(index, stack).iter().collect();
-            Node { name: Name::from(format!("node-{index}")), labels: Labels::default(), addresses, at: None }
+            let (name, labels) = (Name::from(format!("node-{index}")), Labels::default());
+            Node { name, labels, addresses, pod_prefixes: Vec::new(), at: None }
         })
         .collect();
 

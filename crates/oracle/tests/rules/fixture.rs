@@ -158,6 +158,7 @@ impl Fixture {
             name: Name::from(name),
             labels: Labels::default(),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            pod_prefixes: Vec::new(),
             at: None,
         };
         let namespace = |name: &str, text: &str| Namespace { name: Name::from(name), labels: labels(text), at: None };

@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as clients of the API use: requests without a body, answers of a known length.
+//! As much of HTTP/1.1 as clients of the API use: requests with a short body, answers of a known length.
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +20,7 @@ pub(super) struct Request {
     pub(super) query: BTreeMap<String, String>,
     /// The token of `Authorization: Bearer`.
     pub(super) bearer: Option<String>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Request {
@@ -115,7 +116,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decoded(key), decoded(value))
     });
-    let mut request = Request { method, path: decoded(path), query: query.collect(), bearer: None };
+    let mut request = Request { method, path: decoded(path), query: query.collect(), bearer: None, body: Vec::new() };
     let mut length = 0;
     loop {
         let header = line(reader)?;
@@ -129,8 +130,8 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
             _ => {}
         }
     }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
+    request.body = vec![0; length];
+    reader.read_exact(&mut request.body).ok()?;
     Some(request)
 }
 
@@ -166,7 +167,9 @@ fn reason(code: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        409 => "Conflict",
         410 => "Gone",
+        422 => "Unprocessable Entity",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
         503 => "Service Unavailable",

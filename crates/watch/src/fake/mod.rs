@@ -16,6 +16,7 @@
 mod fault;
 mod http;
 mod log;
+mod patch;
 mod store;
 mod watch;
 pub(crate) mod yaml;
@@ -40,6 +41,7 @@ use fault::Kind;
 use http::{Answer, Request};
 use store::Store;
 use watch::{Asked, Watches};
+pub use yaml::objects;
 
 use crate::resources::Resource;
 
@@ -327,6 +329,11 @@ impl Shared {
         let answer = match state.store.find(&request.path) {
             Some((resource, namespace)) if request.is_watch() => {
                 Answer::Watch(Box::new(Asked::new(&state, resource, namespace, request)))
+            }
+            _ if request.method == "PATCH" => {
+                let answer = patch::answer(&mut state.store, request);
+                self.changed.notify_all();
+                answer
             }
             _ => state.store.get(request),
         };

@@ -128,15 +128,41 @@ impl Store {
     /// The answer to a request that nothing goes wrong with.
     pub(super) fn get(&mut self, request: &Request) -> Answer {
         if request.method != "GET" {
-            return http::status(405, "MethodNotAllowed", "this server can only be read");
+            return http::status(405, "MethodNotAllowed", "this server can only be read and patched");
         }
         if request.path == "/apis" {
             return self.groups();
         }
         match self.find(&request.path) {
             Some((resource, namespace)) => self.list(&resource, &namespace, request),
-            None => self.served_in(&request.path).unwrap_or_else(|| http::text(404, "404 page not found\n")),
+            None => self.one(&request.path).unwrap_or_else(|| {
+                self.served_in(&request.path).unwrap_or_else(|| http::text(404, "404 page not found\n"))
+            }),
         }
+    }
+
+    /// The answer to who asks for one object by its path; `None` when it is no such path.
+    fn one(&self, path: &str) -> Option<Answer> {
+        let (resource, key) = self.find_one(path)?;
+        Some(match self.object(&resource, &key) {
+            Some(object) => http::json(200, log::whole(&resource, object)),
+            None => missing(&resource, &key),
+        })
+    }
+
+    /// The resource that a path names one object of, and the object's key.
+    pub(super) fn find_one(&self, path: &str) -> Option<(Resource, String)> {
+        let (list, name) = path.rsplit_once('/')?;
+        let (resource, namespace) = self.find(list)?;
+        match (resource.namespaced, namespace.is_empty()) {
+            (false, true) => Some((resource, name.to_owned())),
+            (true, false) => Some((resource, format!("{namespace}/{name}"))),
+            _ => None,
+        }
+    }
+
+    pub(super) fn object(&self, resource: &Resource, key: &str) -> Option<&Value> {
+        self.objects.get(resource.plural.as_ref())?.get(key).map(AsRef::as_ref)
     }
 
     /// The resource that a path lists, and the namespace, which may be empty.
@@ -263,6 +289,12 @@ impl Store {
         });
         Some(http::json(200, list.to_string()))
     }
+}
+
+/// 404 for an object, in the server's words.
+pub(super) fn missing(resource: &Resource, key: &str) -> Answer {
+    let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
+    http::status(404, "NotFound", &format!("{resource} \"{name}\" not found"))
 }
 
 /// Where a list goes on. With characters that must be escaped in an address: a client that does not
