@@ -128,7 +128,7 @@ fn who_is_not_known_is_closed_both_ways() {
         assert!(passage(&ruleset, &packet).accepted, "{packet:?}");
     }
     let forged = Packet { source_behind_interface: false, ..packet("10.244.1.4", "10.244.1.2") };
-    assert_eq!(passage(&ruleset, &forged).counted.get(FORWARD), Some(&1), "counted as what it is");
+    assert_eq!(passage(&ruleset, &forged).counted.get("forged"), Some(&1), "counted as what it is");
 }
 
 #[test]

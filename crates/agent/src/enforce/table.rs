@@ -77,8 +77,8 @@ impl Table for Kernel {
     }
 
     fn found(&mut self, wanted: &Ruleset) -> Result<Found, Failure> {
-        match self.snapshot() {
-            Ok(snapshot) => Ok(understood(&snapshot, wanted)),
+        match self.compare(wanted) {
+            Ok((snapshot, drift)) => Ok(understood(&snapshot, drift, wanted)),
             Err(error) => Err(Failure { message: error.to_string(), transactions: 0, in_doubt: false }),
         }
     }
@@ -118,11 +118,10 @@ impl Table for FakeKernel {
 }
 
 /// What a snapshot is, seen from what is wanted.
-fn understood(snapshot: &Snapshot, wanted: &Ruleset) -> Found {
+fn understood(snapshot: &Snapshot, drift: Vec<String>, wanted: &Ruleset) -> Found {
     if !snapshot.exists {
         return Found::Nothing;
     }
-    let drift = snapshot.differences(wanted);
     if drift.is_empty() {
         return Found::Same;
     }

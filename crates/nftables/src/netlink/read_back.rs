@@ -14,6 +14,8 @@
 //! somebody else changed our table, and strangers who change theirs every second must not keep us from
 //! reading ours.
 
+use std::time::Duration;
+
 use rustix::io::Errno;
 
 use super::attribute::{Attributes, Writer, attributes};
@@ -24,10 +26,14 @@ use super::message::Message;
 use super::snapshot::{ChainState, Entry, RuleCounter, RuleState, SetState, Snapshot};
 use super::socket::Kernel;
 use super::uapi::{LIST_ELEMENT, chain, element, generation, nfnetlink, request, rule, set, table};
-use crate::ruleset::{Name, TABLE};
+use crate::ruleset::{Name, Ruleset, TABLE};
 
 /// How often a dump is tried.
 const ATTEMPTS: usize = 50;
+
+/// How often what differs is read again, and after how long.
+const READINGS: usize = 10;
+const BETWEEN_READINGS: Duration = Duration::from_millis(20);
 
 impl Kernel {
     /// What the rules with counters have counted, in the order of the kernel's chains and rules;
@@ -39,6 +45,32 @@ impl Kernel {
             let comment = attributes.comment(rule::USERDATA, rule::COMMENT);
             Some(RuleCounter { chain, comment, packets, bytes })
         })
+    }
+
+    /// Everything in the table, and in what it differs from `wanted`. What differs is read again until two
+    /// readings agree: for some milliseconds after a set has grown, while the kernel still moves its elements
+    /// to a larger hash table, a listing can miss some.
+    pub fn compare(&mut self, wanted: &Ruleset) -> Result<(Snapshot, Vec<String>), ReadError> {
+        let mut found = self.compare_once(wanted)?;
+        for _ in 0..READINGS {
+            if found.1.is_empty() {
+                break;
+            }
+            std::thread::sleep(BETWEEN_READINGS);
+            let again = self.compare_once(wanted)?;
+            let agree = again.1 == found.1;
+            found = again;
+            if agree {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn compare_once(&mut self, wanted: &Ruleset) -> Result<(Snapshot, Vec<String>), ReadError> {
+        let snapshot = self.snapshot()?;
+        let differences = snapshot.differences(wanted);
+        Ok((snapshot, differences))
     }
 
     /// Everything in the table. It costs about what making the table cost; not for the steady state.

@@ -1,14 +1,14 @@
 //! The ruleset of one node, planned from the policy program.
 //!
 //! ```text
-//! chain forward    cut connections ─► established ─► neighbour discovery ─► forged source
-//!                  ─► pods not known (when asked for) ─► itself
+//! chain forward    cut connections ─► established ─► forged source ─► pods not known (when asked for)
 //!                  ─► map egress  by source address ──────► chain of the pod's egress profile
 //!                  ─► map ingress by destination address ─► chain of the pod's ingress profile
 //! chain of a       the port's cell: plain rules, or a verdict map on protocol and port in front
 //!   profile        each cell: one look-up in the union of the peers that its rules allow
 //!                  return = this direction allows; the packet goes on to the other direction
-//!                  goto the chain that logs, counts and drops
+//!                  goto the chain that logs, counts and drops, but for neighbour discovery, and for what a
+//!                  Service brought back to the pod that sent it
 //! ```
 //!
 //! [`plan`] plans all of it, a [`Planner`] goes on from there: what a change touches is planned anew.
@@ -37,6 +37,9 @@ use crate::{
     draft::Draft,
     ruleset::{Chain, End, Expression, Key, Name, Rule, Ruleset, Verdict},
 };
+
+/// The chain that drops forged source addresses.
+const FORGED: &str = "forged";
 
 /// What a node's ruleset depends on besides its pods and the policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,21 +100,16 @@ fn forward(options: &Options, unknown: Vec<Rule>) -> Chain {
         ])
         .comment("connections that a change of policy has cut"),
     ];
-    rules.extend(always());
+    rules.push(established());
     for prefix in &options.pod_interfaces {
         let forged = [
             Expression::InterfacePrefix(prefix.clone()),
             Expression::SourceNotBehindInterface,
-            Expression::Counter,
-            Expression::Verdict(Verdict::Drop),
+            Expression::Verdict(Verdict::Goto(FORGED.to_owned())),
         ];
-        rules.push(Rule::new(forged).comment("forged source address"));
+        rules.push(Rule::new(forged));
     }
     rules.extend(unknown);
-    for family in Family::ALL {
-        let itself = [Expression::PairIn(family, self_name(family)), Expression::Verdict(Verdict::Accept)];
-        rules.push(Rule::new(itself).comment("a pod always reaches itself"));
-    }
     for (direction, end) in [(Direction::Egress, End::Source), (Direction::Ingress, End::Destination)] {
         for family in Family::ALL {
             rules.push(Rule::new([Expression::AddressMap(end, family, map_name(direction, family))]));
@@ -120,12 +118,22 @@ fn forward(options: &Options, unknown: Vec<Rule>) -> Chain {
     Chain { is_base: true, rules }
 }
 
-/// What passes whatever policies say: connections that stand, and then router and neighbour solicitation,
-/// advertisement, redirect (RFC 4861), which a bridged pod needs to be reached. Before the forged: the
-/// solicitation that looks for a duplicate address comes from `::`.
-fn always() -> [Rule; 2] {
-    [Expression::EstablishedOrRelated, Expression::Icmpv6Types(133, 137)]
-        .map(|passes| Rule::new([passes, Expression::Verdict(Verdict::Accept)]))
+/// Connections that stand pass.
+fn established() -> Rule {
+    Rule::new([Expression::EstablishedOrRelated, Expression::Verdict(Verdict::Accept)])
+}
+
+/// Router and neighbour solicitation, advertisement, redirect (RFC 4861), which a bridged pod needs to be
+/// reached, are never dropped. Asked where something is to be dropped, not of every packet.
+fn neighbour_discovery() -> Rule {
+    Rule::new([Expression::Icmpv6Types(133, 137), Expression::Verdict(Verdict::Return)])
+}
+
+/// Drops what came by a pod's interface with a source that is not reached through it. The solicitation that
+/// looks for a duplicate address, which comes from `::`, passes.
+fn forged() -> Chain {
+    let drop = Rule::new([Expression::Counter, Expression::Verdict(Verdict::Drop)]);
+    Chain { is_base: false, rules: vec![neighbour_discovery(), drop.comment("forged source address")] }
 }
 
 fn map_name(direction: Direction, family: Family) -> Name {

@@ -19,7 +19,7 @@ use palisade_engine::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    Options, forward, map_name,
+    FORGED, Options, forged, forward, map_name,
     peers::{NamedPortIndex, PodSet, Who},
     profile::{Piece, PieceKey, ProfilePlanner, piece_key},
     self_name,
@@ -179,6 +179,9 @@ impl Planner {
                 draft.put_set(&map_name(direction, family), empty(SetKind::Addresses(family), true));
             }
             draft.put_set(&self_name(family), empty(SetKind::AddressPairs(family), false));
+        }
+        if !self.options.pod_interfaces.is_empty() {
+            draft.put_chain(&FORGED.to_owned(), forged());
         }
         let unknown = hold(draft, &self.held, self.options.log);
         draft.put_chain(&FORWARD.to_owned(), forward(&self.options, unknown));

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use palisade_engine::{
     PolicyProgram,
     compile::{
-        Action, IdentityId, Otherwise, Peers, Ports, ProfileId, Rule as PolicyRule, RulePeer, RulePorts, TierRules,
+        Action, IdentityId, Otherwise, Peers, Ports, ProfileId, Rule as PolicyRule, RulePeer, RulePorts, Tier,
+        TierRules,
     },
     model::{Cluster, Direction, Family, PortRange, Protocol},
 };
@@ -15,7 +16,9 @@ use super::{
     Options,
     cells::{Cells, Decisions, Entry, Traffic},
     names::content_name,
+    neighbour_discovery,
     peers::{Lookup, Lookups, NamedPortIndex, Peer, PodSet, UnionId, Unions, Who},
+    self_name,
 };
 use crate::{
     ruleset::{Chain, End, Expression, Key, Name, Rule, Set, SetKind, Verdict, shortened},
@@ -212,7 +215,13 @@ impl<'a> ProfilePlanner<'a> {
         policies.sort();
         let policies = policies.join(", ");
         let name = content_name(&format!("deny-{}", prefix(direction)), &format!("{:?} {policies}", tier.tier));
-        let mut rules = Vec::new();
+        let mut rules = vec![neighbour_discovery()];
+        if tier.tier == Tier::NetworkPolicy {
+            for family in Family::ALL {
+                let itself = [Expression::PairIn(family, self_name(family)), Expression::Verdict(Verdict::Return)];
+                rules.push(Rule::new(itself).comment("a pod always reaches itself"));
+            }
+        }
         if let Some(log) = self.options.log {
             let limit = log.limit.map(|(rate, burst)| Expression::Limit { rate, burst });
             let log = Expression::Log { group: log.group, prefix: name.clone() };

@@ -133,7 +133,7 @@ pub(super) fn outside_of<'p>(prefixes: &PrefixSet, pods: impl Iterator<Item = &'
 /// receives through it. For the time between a start of the node and the first sync of its agent.
 pub fn closed(prefixes: &PrefixSet, log: Option<Log>) -> Ruleset {
     let mut draft = Draft::default();
-    let mut rules = super::always().to_vec();
+    let mut rules = vec![super::established()];
     rules.extend(hold(&mut draft, prefixes, log));
     draft.put_chain(&FORWARD.to_owned(), Chain { is_base: true, rules });
     draft.into_ruleset()
@@ -180,7 +180,7 @@ fn known_name(family: Family) -> Name {
 }
 
 fn drop_chain(log: Option<Log>) -> Chain {
-    let mut rules = Vec::new();
+    let mut rules = vec![super::neighbour_discovery()];
     if let Some(log) = log {
         let limit = log.limit.map(|(rate, burst)| Expression::Limit { rate, burst });
         let log = Expression::Log { group: log.group, prefix: UNKNOWN_POD.to_owned() };
