@@ -12,6 +12,7 @@
 pub mod difference;
 pub mod fake;
 pub mod interpret;
+pub mod judged;
 pub mod netlink;
 pub mod path;
 pub mod plan;
