@@ -5,6 +5,7 @@
 //! what is    objects by    taken     compile, plan         difference, retry,
 //! told       name          together                        read-back, audit
 //!                                        run: the loop ──► status ──► metrics, health
+//!                                            └──► cut ──► conntrack
 //! ```
 //!
 //! What holds:
@@ -14,11 +15,11 @@
 //! - Ending, however, changes nothing; [`enforce::cleanup`] removes the table.
 //! - An object that cannot be understood fails closed for the pods that it means, and stops nothing else
 //!   ([`change::PoisonPolicy::closed`]).
+//! - An established connection that the rules come to deny is cut, in both directions ([`cut`]).
 //!
 //! What is not here yet:
 //! - Incremental compiling: every window that changes something is compiled and planned anew, for the
 //!   whole cluster; only what goes to the kernel is a difference.
-//! - Cutting of established connections that a change forbids: they live on.
 //! - Holding local addresses closed that no pod is known for (`--unknown-pods=deny`). A Pod that cannot be
 //!   understood at all is such a pod: what was last understood of it counts, or nothing.
 //! - The flow log, counters of denied packets, structured logs; a lock that keeps a second agent away (two that see the same cluster get along: each repairs what it finds).
@@ -26,6 +27,7 @@
 //!   of them: after a restart, by the order of the list.
 
 pub mod change;
+pub mod cut;
 pub mod enforce;
 pub mod health;
 pub mod metrics;
@@ -35,6 +37,7 @@ pub mod status;
 pub mod window;
 
 pub use change::{Change, Event, Key, Kind, Object, Poison, PoisonPolicy};
+pub use cut::{Cutter, Established, KernelConnections};
 pub use enforce::{Enforcer, Table, cleanup};
 pub use run::{Agent, Settings};
 pub use state::State;

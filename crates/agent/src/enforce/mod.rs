@@ -90,6 +90,11 @@ impl<T: Table> Enforcer<T> {
         self.wanted.is_none() && self.applied.is_some()
     }
 
+    /// What the table holds, when that is what it shall.
+    pub fn in_force(&self) -> Option<&Ruleset> {
+        self.applied.as_ref().filter(|_| self.wanted.is_none())
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.counters
