@@ -5,6 +5,7 @@
 //! what is    objects by    taken     compile,   difference, retry,
 //! told       name          together  plan       read-back, audit
 //!                                        run: the loop ──► status ──► metrics, health
+//!                                            └──► cut ──► conntrack
 //! ```
 //!
 //! What holds:
@@ -15,15 +16,16 @@
 //! - An object that cannot be understood fails closed for the pods that it means, and stops nothing else
 //!   ([`change::PoisonPolicy::closed`]). Of a Pod what was last understood counts, or nothing: with
 //!   [`palisade_nftables::plan::UnknownPods::Deny`] it is closed then, as any pod that is not known.
+//! - An established connection that the rules come to deny is cut, in both directions ([`cut`]).
 //!
 //! What is not here yet:
-//! - Cutting of established connections that a change forbids: they live on.
 //! - The flow log, counters of denied packets, structured logs; a lock that keeps a second agent away (two that see the same cluster get along: each repairs what it finds).
 //! - Which of two pods with one address came last is known by the order in which this process was told
 //!   of them: after a restart, by the order of the list.
 
 pub mod change;
 pub mod current;
+pub mod cut;
 pub mod enforce;
 pub mod health;
 pub mod metrics;
@@ -34,6 +36,7 @@ pub mod window;
 
 pub use change::{Change, Event, Key, Kind, Object, Poison, PoisonPolicy};
 pub use current::Current;
+pub use cut::{Cutter, Established, KernelConnections};
 pub use enforce::{Enforcer, Table, cleanup};
 pub use run::{Agent, Settings};
 pub use state::State;

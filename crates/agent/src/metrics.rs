@@ -11,6 +11,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub fn text(status: &Status) -> String {
     let mut out = Text(String::new());
     let counters = status.counters;
+    let established = &status.established;
     out.gauge("ready", "1 when this node enforces what the agent was told.", u64::from(status.ready));
     for (name, help, value) in [
         ("changes_total", "Changes received from the API server.", status.changes),
@@ -23,6 +24,14 @@ pub fn text(status: &Status) -> String {
         ("replacements_total", "Times the whole table was replaced.", counters.replacements),
         ("audits_total", "Times the table was read back to compare it.", counters.audits),
         ("drift_total", "Audits that found the table changed by somebody else, and repaired it.", counters.repairs),
+        (
+            "connections_cut_total",
+            "Established connections that the rules came to deny, and that were cut.",
+            established.cut,
+        ),
+        ("connections_restored_total", "Connections that were cut, and then allowed again.", established.restored),
+        ("connections_looks_total", "Times that all connections were looked at.", established.looks),
+        ("connections_errors_total", "Times that connections could not be read or marked.", established.errors),
     ] {
         out.family(name, help, "counter");
         out.sample(name, "", value);
@@ -36,6 +45,7 @@ pub fn text(status: &Status) -> String {
         ("elements", "Elements of all sets and maps.", sizes.elements),
         ("chains", "Chains in the table.", sizes.chains),
         ("poison_objects", "Objects that cannot be understood.", status.poison.len()),
+        ("connections_judged", "Connections that the last look had to judge.", established.judged),
         ("disputed_addresses", "Addresses that somebody claims who does not have them.", status.disputes.len()),
     ] {
         out.gauge(name, help, u64::try_from(value).unwrap_or(u64::MAX));

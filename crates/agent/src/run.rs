@@ -19,6 +19,7 @@ use palisade_nftables::plan::Options;
 use crate::{
     change::{Change, Event, Kind},
     current::{Current, NoPlan},
+    cut::Cutter,
     enforce::{Done, Enforcer, Failure, Table},
     state::State,
     status::{Shared, Sizes},
@@ -69,6 +70,7 @@ pub struct Agent<T> {
     audit_at: Option<Instant>,
     /// Whether the last planning came to a plan.
     planned: bool,
+    cutter: Option<Cutter>,
     status: Shared,
 }
 
@@ -87,8 +89,16 @@ impl<T: Table> Agent<T> {
             retry_at: None,
             audit_at: None,
             planned: false,
+            cutter: None,
             status: Shared::default(),
         }
+    }
+
+    /// The same, looking after established connections too.
+    #[must_use]
+    pub fn with_cutter(mut self, cutter: Cutter) -> Self {
+        self.cutter = Some(cutter);
+        self
     }
 
     /// Its status, which stays up to date.
@@ -161,7 +171,8 @@ impl<T: Table> Agent<T> {
         }
         // The kernel is not asked more often because more changes come.
         let apply = self.retry_at.or_else(|| self.window.due());
-        apply.into_iter().chain(self.audit_at).min()
+        let cut = self.cutter.as_ref().and_then(Cutter::due);
+        apply.into_iter().chain(self.audit_at).chain(cut).min()
     }
 
     /// Does what is due at `now`.
@@ -177,6 +188,12 @@ impl<T: Table> Agent<T> {
         if is_due(self.audit_at) {
             self.audit(now);
         }
+        if let Some(cutter) = &mut self.cutter
+            && is_due(cutter.due())
+        {
+            cutter.work(now, self.enforcer.in_force());
+            self.status.with(|status| status.established.clone_from(cutter.counters()));
+        }
     }
 
     /// Reads the table back now, whenever it was due.
@@ -184,6 +201,9 @@ impl<T: Table> Agent<T> {
         self.audit_at = Some(now + self.settings.audit_every);
         let result = self.enforcer.audit();
         self.report(now, result, false);
+        if let Some(cutter) = &mut self.cutter {
+            cutter.look_at(now);
+        }
     }
 
     /// Whether everything was told once.
@@ -255,6 +275,13 @@ impl<T: Table> Agent<T> {
         self.retry_at = self.enforcer.wait().map(|wait| now.max(acknowledged) + wait);
         if enforced && self.audit_at.is_none() {
             self.audit_at = Some(now + self.settings.audit_every);
+        }
+        if let Some(cutter) = &mut self.cutter {
+            match &result {
+                Ok(done) if enforced => cutter.enforced(acknowledged, done.transactions > 0),
+                Ok(_) => {}
+                Err(_) => cutter.failed(),
+            }
         }
         self.status.with(|status| {
             status.counters = self.enforcer.counters();

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{change::Kind, enforce::Counters};
+use crate::{change::Kind, cut, enforce::Counters};
 
 /// How long the loop may be busy before the agent counts as hung.
 pub const HUNG_AFTER: Duration = Duration::from_secs(60);
@@ -27,6 +27,8 @@ pub struct Status {
     pub watches: BTreeMap<Kind, Watch>,
     /// What the enforcer did.
     pub counters: Counters,
+    /// What was done about established connections.
+    pub established: cut::Counters,
     /// What the rules are made from and come to.
     pub sizes: Sizes,
     /// Objects that cannot be understood, with the reasons.

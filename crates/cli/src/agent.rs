@@ -12,13 +12,16 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use palisade_agent::{Agent, Change, Event, Key, Kind, Object, Poison, Settings, Shared, cleanup, health::Server};
+use palisade_agent::{
+    Agent, Change, Cutter, Established, Event, KernelConnections, Key, Kind, Object, Poison, Settings, Shared, cleanup,
+    cut::clear_marks, health::Server,
+};
 use palisade_engine::model::{Name, ObjectRef};
-use palisade_nftables::netlink::Kernel;
+use palisade_nftables::{netlink::Kernel, plan::Options};
 use palisade_watch::{Access, Pace, Received, Watched};
 
 use crate::{
-    args::{AgentArguments, AgentCommand},
+    args::{AgentArguments, AgentCommand, EstablishedArgument},
     doctor, screen,
 };
 
@@ -33,6 +36,14 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     let mut kernel = Kernel::open().context("cannot speak with nftables (`palisade doctor` says what is missing)")?;
     if let Some(AgentCommand::Cleanup) = arguments.command {
         cleanup(&mut kernel).map_err(|failure| anyhow!("cannot remove table inet palisade: {failure}"))?;
+        let cut_mark = Options::default().cut_mark;
+        let cleared = KernelConnections::open().map_err(anyhow::Error::from);
+        match cleared.and_then(|mut table| clear_marks(&mut table, cut_mark).map_err(|why| anyhow!(why))) {
+            Ok(0) => {}
+            Ok(count) => screen::note(&format!("{count} connections that were cut go on")),
+            // Without the table the marks mean nothing.
+            Err(error) => screen::error(&error.context("the marks of connections that were cut are still there")),
+        }
         screen::note("table inet palisade is gone: nothing is enforced on this node");
         return Ok(ExitCode::SUCCESS);
     }
@@ -49,7 +60,14 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     let cluster = access.find()?;
     let audit_every = Duration::from_secs(arguments.audit_every);
     let options = pods::options(&arguments.pods)?;
-    let mut agent = Agent::new(Settings { audit_every, options, ..Settings::of(node.as_str()) }, kernel);
+    let settings = Settings { audit_every, options, ..Settings::of(node.as_str()) };
+    let established = match arguments.established {
+        EstablishedArgument::Cut => Established::Cut,
+        EstablishedArgument::Keep => Established::Keep,
+    };
+    let connections = KernelConnections::open().context("cannot read this node's connections")?;
+    let cutter = Cutter::start(established, settings.options.cut_mark, Box::new(connections))?;
+    let mut agent = Agent::new(settings, kernel).with_cutter(cutter);
     let status = agent.status();
     let server = Server::start(arguments.listen, status.clone())
         .with_context(|| format!("cannot listen at {}", arguments.listen))?;
@@ -121,8 +139,10 @@ fn log(status: &Shared) {
                 .poison
                 .iter()
                 .map(|(key, why)| format!("{key} is not understood, and closed: {}", why.join("; ")));
-            let faults: Vec<String> =
-                status.error.iter().chain(&status.not_held).cloned().chain(watches).chain(poison).collect();
+            let established = &status.established.error;
+            let established = established.iter().map(|why| format!("denied connections may live on: {why}"));
+            let faults = status.error.iter().chain(&status.not_held).cloned();
+            let faults: Vec<String> = faults.chain(established).chain(watches).chain(poison).collect();
             (status.ready, faults)
         });
         for fault in faults.iter().filter(|fault| !said.contains(*fault)) {

@@ -1,4 +1,5 @@
-//! The Linux side of Palisade: network namespaces, links and routes, NFLOG.
+//! The Linux side of Palisade: network namespaces, links and routes, conntrack,
+//! NFLOG.
 //! The only crate of the workspace that may hold `unsafe` code, and it holds
 //! it in one small module (`unshare`).
 //!
@@ -8,7 +9,8 @@
 //!         └─ netns::Hopper      a thread that goes from namespace to namespace
 //!              ├─ sysctl             /proc/sys/net of the namespace it is in
 //!              ├─ links::Rtnetlink   veth pairs, addresses, routes, neighbours
-//!              └─ nflog::NfLog       the packets that a ruleset logs there
+//!              ├─ nflog::NfLog       the packets that a ruleset logs there
+//!              └─ conntrack::Conntrack   the connections that it follows
 //! packet::Tuple      which connection a packet belongs to (pure)
 //! ```
 //!
@@ -16,6 +18,7 @@
 //! long as a descriptor or a thread refers to it, so the kernel takes all of
 //! it down when the process ends, however it ends.
 
+pub mod conntrack;
 pub mod links;
 mod netlink;
 pub mod netns;

@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use palisade_linux::conntrack::{Changed, Conntrack, MarkChange, PortProtocol, Transport, Zone};
 use palisade_linux::links::{Gateway, LOOPBACK, LinkError, Mac, Neighbour, Request, Rtnetlink, VethEnd};
 use palisade_linux::netns::{NetNs, on_hopping_thread};
 use palisade_linux::nflog::{Collector, NfLog, NfLogError, Options, Record};
@@ -34,6 +35,8 @@ const TRIALS: &[(&str, Test)] = &[
     ("a_logged_packet_tells_its_connection", a_logged_packet),
     ("lost_records_are_counted", lost_records_are_counted),
     ("a_group_has_one_reader", a_group_has_one_reader),
+    ("connections_are_listed_and_marked", connections_are_marked),
+    ("a_namespace_tells_its_addresses", addresses_are_listed),
     ("descriptors_are_given_back", descriptors_are_given_back),
 ];
 
@@ -259,6 +262,57 @@ fn a_group_has_one_reader() -> Outcome {
     let second = NfLog::open(&ns, 5, Options::default());
     assert!(matches!(second, Err(NfLogError::Refused { .. })), "{second:?}");
     NfLog::open(&ns, 6, Options::default())?;
+    Ok(())
+}
+
+/// Follows what comes in, and puts DNS into a zone.
+const TRACKING: &str = "table inet t { \
+    chain raw { type filter hook prerouting priority raw; udp dport 53 ct zone set 7; }; \
+    chain in { type filter hook input priority 0; ct state new accept; }; }";
+
+fn connections_are_marked() -> Outcome {
+    const BIT: u32 = 1 << 27;
+    let pair = pair()?;
+    if !load(&pair.right, TRACKING)? {
+        return Ok(());
+    }
+    let mut conntrack = pair.right.run(Conntrack::open)??;
+    assert_eq!(conntrack.list(None)?, []);
+    let families = 1 + usize::from(sysctl::ipv6_exists());
+    for family in 0..families {
+        let source = send_packets(&pair, family, 2)?;
+        let flows = conntrack.list(None)?;
+        assert_eq!(flows.len(), family + 1, "{flows:?}");
+        let flow = *flows.iter().find(|flow| flow.original.source == LEFT[family]).ok_or("not listed")?;
+        let ends = |source, destination| Transport::Ports { protocol: PortProtocol::Udp, source, destination };
+        assert_eq!((flow.original.destination, flow.original.transport), (RIGHT[family], ends(source, 53)));
+        assert_eq!((flow.reply.source, flow.reply.transport), (RIGHT[family], ends(53, source)));
+        assert_eq!((flow.mark, flow.zone, flow.master), (0, Zone::Both(7), None));
+        let mark = |value| MarkChange { original: flow.original, zone: flow.zone, bits: BIT, value };
+        let once = Changed { done: 1, gone: 0 };
+        assert_eq!(conntrack.change_marks(&[mark(BIT)])?, once);
+        // Another bit, which stays when ours goes.
+        assert_eq!(conntrack.change_marks(&[MarkChange { bits: 3, value: 2, ..mark(0) }])?, once);
+        let marked = conntrack.list(Some(BIT))?;
+        assert_eq!(marked.iter().map(|flow| (flow.mark, flow.id)).collect::<Vec<_>>(), [(BIT | 2, flow.id)]);
+        assert_eq!(conntrack.change_marks(&[mark(0)])?, once);
+        assert_eq!((conntrack.list(Some(BIT))?.len(), conntrack.list(Some(2))?.len()), (0, family + 1));
+        // What is not there is counted, and does not keep the rest away.
+        let absent = MarkChange { zone: Zone::Default, ..mark(BIT) };
+        let many: Vec<_> = (0..200).map(|n| if n == 100 { mark(BIT) } else { absent }).collect();
+        assert_eq!(conntrack.change_marks(&many)?, Changed { done: 1, gone: 199 });
+        conntrack.change_marks(&[mark(0)])?;
+    }
+    Ok(())
+}
+
+fn addresses_are_listed() -> Outcome {
+    let pair = pair()?;
+    let addresses = pair.right.run(|| on_hopping_thread(|hopper| Rtnetlink::open_here(hopper)?.addresses()))???;
+    for address in RIGHT.iter().take(1 + usize::from(sysctl::ipv6_exists())) {
+        assert!(addresses.contains(address), "{addresses:?}");
+    }
+    assert!(!addresses.contains(&LEFT[0]), "{addresses:?}");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ pub mod difference;
 pub mod draft;
 pub mod fake;
 pub mod interpret;
+pub mod judged;
 pub mod netlink;
 pub mod path;
 pub mod plan;

@@ -45,6 +45,30 @@ fn interpreter_equals_engine() {
     );
 }
 
+/// Whoever is not judged passes: so says the interpreter, of every packet between any two addresses.
+#[test]
+fn who_is_not_judged_passes() {
+    let (mut judged_packets, mut others) = (0, 0);
+    for seed in 0..clusters().min(1_000) {
+        let (cluster, _, plans) = plans(seed);
+        let packets: Vec<_> =
+            Generator::new(seed).probeable_flows(&cluster, FLOWS).iter().filter_map(first_packet).collect();
+        for plan in plans.values() {
+            let judged = palisade_nftables::judged::judged(&plan.ruleset).unwrap();
+            for packet in &packets {
+                if judged.contains(&packet.source) || judged.contains(&packet.destination) {
+                    judged_packets += 1;
+                    continue;
+                }
+                others += 1;
+                let passage = palisade_nftables::interpret::forward(&plan.ruleset, packet).unwrap();
+                assert!(passage.accepted, "seed {seed}: {packet:?}");
+            }
+        }
+    }
+    assert!(judged_packets > 100 && others > 100, "{judged_packets} judged, {others} not: that says too little");
+}
+
 #[test]
 fn a_fake_kernel_ends_up_with_what_is_wanted() {
     for seed in 0..clusters().min(300) {

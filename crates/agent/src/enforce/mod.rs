@@ -97,6 +97,11 @@ impl<T: Table> Enforcer<T> {
         self.is_known && self.draft.as_ref().is_some_and(Draft::is_unchanged)
     }
 
+    /// What the table holds, when that is what it shall.
+    pub fn in_force(&self) -> Option<&Ruleset> {
+        self.wanted().filter(|_| self.is_enforced())
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.counters

@@ -71,8 +71,10 @@ The agent watches Namespaces, Nodes, Pods and NetworkPolicies and keeps `table i
 is written before all of them were told once; stopping it, however, changes nothing: the rules stay until
 `palisade agent cleanup`. It needs CAP_NET_ADMIN in the node's network namespace.
 
-It is new. Not here yet: cutting established connections that a change forbids, the flow log, and
-compiling only what changed.
+A connection that a change of policy, labels or namespaces now denies is cut, in both directions, and goes
+on when the change is undone; --established=keep lets it live.
+
+It is new. Not here yet: the flow log.
 
 Examples:
   palisade agent --node worker-1
@@ -99,6 +101,10 @@ pub(crate) struct AgentArguments {
     #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) audit_every: u64,
 
+    /// What happens to established connections that a change denies
+    #[arg(long, default_value = "cut")]
+    pub(crate) established: EstablishedArgument,
+
     /// The kubeconfig's context [default: its current one]
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
@@ -106,6 +112,15 @@ pub(crate) struct AgentArguments {
     /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the pod's service account]
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+/// `--established`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum EstablishedArgument {
+    /// They are cut, until they are allowed again
+    Cut,
+    /// They live on
+    Keep,
 }
 
 #[derive(Debug, Args)]

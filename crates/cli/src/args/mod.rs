@@ -14,7 +14,9 @@ use palisade_engine::model::Family;
 pub(crate) use self::{
     check::{Check, CheckFormat, FailOn},
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
-    machine::{AgentArguments, AgentCommand, Completion, Doctor, LabCommand, LabRun, Man, Ruleset},
+    machine::{
+        AgentArguments, AgentCommand, Completion, Doctor, EstablishedArgument, LabCommand, LabRun, Man, Ruleset,
+    },
     node::{InitArguments, PodArguments, UnknownPodsArgument},
     questions::{Coverage, Describe, DescribeFormat, Explain, Reach, TestArguments, TestFormat, Verdicts},
 };

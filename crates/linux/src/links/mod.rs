@@ -11,6 +11,7 @@ mod request;
 pub use request::{Gateway, LOOPBACK, Mac, Neighbour, Request, Route, VethEnd};
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -195,6 +196,25 @@ impl Rtnetlink {
             let datagram = self.receive(deadline, &asked)?;
             if reply::running_links(&datagram, sequence, &mut running) {
                 return Ok(running);
+            }
+        }
+    }
+
+    /// Every address that this namespace has itself, of both families.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn addresses(&mut self) -> Result<Vec<IpAddr>, LinkError> {
+        let asked = || "list the addresses".to_owned();
+        let sequence = self.sequence;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.socket.send(&request::list_addresses(sequence), 0).map_err(|source| self.broken(asked(), source))?;
+        let deadline = Instant::now() + REPLY_WITHIN;
+        let mut addresses = Vec::new();
+        loop {
+            let datagram = self.receive(deadline, &asked)?;
+            if reply::addresses(&datagram, sequence, &mut addresses) {
+                return Ok(addresses);
             }
         }
     }

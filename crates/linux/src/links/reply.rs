@@ -2,11 +2,14 @@
 //! flags nor the attributes of an acknowledgement, and of a link only its
 //! flags are wanted. Pure; no bytes can make it panic.
 
+use std::net::IpAddr;
+
 use rustix::io::Errno;
 
 use crate::netlink::{NLMSG_DONE, NLMSG_ERROR, attributes, messages, outcome, word};
 
 const RTM_NEWLINK: u16 = 16;
+const RTM_NEWADDR: u16 = 20;
 const IFF_RUNNING: u32 = 0x40;
 
 /// The answer to one request.
@@ -55,6 +58,33 @@ pub(super) fn running_links(datagram: &[u8], sequence: u32, running: &mut Vec<u3
         }
     }
     false
+}
+
+/// Adds the addresses in a datagram that answers `sequence`; whether it was
+/// the last one.
+pub(super) fn addresses(datagram: &[u8], sequence: u32, addresses: &mut Vec<IpAddr>) -> bool {
+    for message in messages(datagram).filter(|message| message.sequence == sequence) {
+        match message.kind {
+            NLMSG_DONE | NLMSG_ERROR => return true,
+            // struct ifaddrmsg: family, prefix length, flags, scope u8, index u32.
+            RTM_NEWADDR => addresses.extend(message.body.get(8..).and_then(own_address)),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// IFA_LOCAL, which of a point-to-point link is this end; else IFA_ADDRESS.
+fn own_address(bytes: &[u8]) -> Option<IpAddr> {
+    const IFA_ADDRESS: u16 = 1;
+    const IFA_LOCAL: u16 = 2;
+    let value = |wanted| attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let value = value(IFA_LOCAL).or_else(|| value(IFA_ADDRESS))?;
+    match value.len() {
+        4 => value.first_chunk::<4>().map(|octets| IpAddr::from(*octets)),
+        16 => value.first_chunk::<16>().map(|octets| IpAddr::from(*octets)),
+        _ => None,
+    }
 }
 
 /// The text of NLMSGERR_ATTR_MSG, if there is one.
@@ -106,6 +136,7 @@ mod tests {
             let _ = answers(&message(NLMSG_ERROR, 0x200, &bytes));
             let _ = running_links(&bytes, 7, &mut Vec::new());
             let _ = running_links(&message(RTM_NEWLINK, 0, &bytes), 7, &mut Vec::new());
+            let _ = addresses(&message(RTM_NEWADDR, 0, &bytes), 7, &mut Vec::new());
         }
     }
 }

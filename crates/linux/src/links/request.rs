@@ -281,6 +281,14 @@ pub(super) fn list_links(sequence: u32) -> Vec<u8> {
     bytes(header, RouteNetlinkMessage::GetLink(LinkMessage::default()))
 }
 
+/// The message that asks for a list of the addresses (RTM_GETADDR, dump).
+pub(super) fn list_addresses(sequence: u32) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.sequence_number = sequence;
+    bytes(header, RouteNetlinkMessage::GetAddress(AddressMessage::default()))
+}
+
 /// The message as it is sent, padded to four bytes.
 fn bytes(header: NetlinkHeader, payload: RouteNetlinkMessage) -> Vec<u8> {
     let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(payload));

@@ -1,0 +1,134 @@
+//! What is to happen to a connection, given the rules in force. Pure.
+//!
+//! ```text
+//! Flow ──► Connection: its first packet, as the forward hook would see it now ──► interpret ──► Action
+//! ```
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
+
+use palisade_engine::model::Protocol;
+use palisade_linux::conntrack::{Flow, MarkChange, PortProtocol, Transport, Tuple, Zone};
+use palisade_nftables::{
+    interpret::{self, Broken, Packet, Payload},
+    ruleset::Ruleset,
+};
+
+/// A connection that the rules may be about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// What it is looked up by.
+    pub original: Tuple,
+    /// Where it is looked up.
+    pub zone: Zone,
+    /// Whether its mark has the bit that cuts it.
+    pub is_cut: bool,
+    /// Its first packet, if it came now; `None`: it does not pass the rules at all.
+    pub first: Option<Packet>,
+}
+
+/// What is to happen to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The rules deny it: its mark gets the bit.
+    Cut,
+    /// It was cut, and the rules allow it again: its mark loses the bit.
+    Restore,
+}
+
+/// Those of some flows that the rules may be about.
+///
+/// - A flow is judged by its original direction: from the source that this node saw first, before any
+///   translation of its own, to the place that it really goes to, which is where its answers come from.
+/// - A flow that another one expected is judged as that one: it was let in as related. When that one is
+///   gone, it is left alone.
+/// - A flow to or from this node itself is not forwarded, so it passes. Only if it is marked does that matter.
+///
+/// `own` are the node's addresses, `judged` those that the rules are about
+/// ([`palisade_nftables::judged`]), `bit` the one that cuts.
+pub fn connections(
+    flows: &[Flow],
+    own: &HashSet<IpAddr>,
+    judged: Option<&HashSet<IpAddr>>,
+    bit: u32,
+) -> Vec<Connection> {
+    let masters: HashSet<Tuple> = flows.iter().filter_map(|flow| flow.master).collect();
+    let masters: HashMap<Tuple, &Flow> =
+        flows.iter().filter(|flow| masters.contains(&flow.original)).map(|flow| (flow.original, flow)).collect();
+    let connection = |flow: &Flow| {
+        let is_cut = flow.mark & bit != 0;
+        let by = match flow.master {
+            None => flow,
+            Some(master) => masters.get(&master)?,
+        };
+        let (source, destination) = (by.original.source, by.reply.source);
+        let is_own = own.contains(&source) || own.contains(&destination);
+        let concerned = |judged: &HashSet<_>| judged.contains(&source) || judged.contains(&destination);
+        if !is_cut && (is_own || !judged.is_none_or(concerned)) {
+            return None;
+        }
+        let first = (!is_own).then(|| first_packet(by));
+        Some(Connection { original: flow.original, zone: flow.zone, is_cut, first })
+    };
+    flows.iter().filter_map(connection).collect()
+}
+
+/// What is to happen to a connection; `None`: nothing, it is as it should be.
+///
+/// # Errors
+/// When the ruleset is not whole.
+pub fn action(ruleset: &Ruleset, connection: &Connection) -> Result<Option<Action>, Broken> {
+    let passes = match &connection.first {
+        None => true,
+        Some(packet) => interpret::forward(ruleset, packet)?.accepted,
+    };
+    Ok(match (passes, connection.is_cut) {
+        (false, false) => Some(Action::Cut),
+        (true, true) => Some(Action::Restore),
+        (true, false) | (false, true) => None,
+    })
+}
+
+/// The change of a connection's mark that an action comes to.
+pub(super) fn change(connection: &Connection, action: Action, bit: u32) -> MarkChange {
+    let value = match action {
+        Action::Cut => bit,
+        Action::Restore => 0,
+    };
+    MarkChange { original: connection.original, zone: connection.zone, bits: bit, value }
+}
+
+/// The first packet of a flow as the hook sees it: translated at its destination, not yet at its source.
+/// Where it comes in is not asked again.
+fn first_packet(flow: &Flow) -> Packet {
+    // The destination's port is where the answers come from, as the address is.
+    let payload = match (flow.original.transport, flow.reply.transport) {
+        (Transport::Icmp { kind, .. }, _) => Payload::Icmp(kind),
+        (Transport::Ports { protocol, destination, .. }, reply) => {
+            let port = match reply {
+                Transport::Ports { source, .. } => source,
+                Transport::Icmp { .. } => destination,
+            };
+            Payload::Port(of(protocol), port)
+        }
+    };
+    Packet {
+        source: flow.original.source,
+        destination: flow.reply.source,
+        payload,
+        interface: String::new(),
+        source_behind_interface: true,
+        established: false,
+        connection_mark: 0,
+    }
+}
+
+fn of(protocol: PortProtocol) -> Protocol {
+    match protocol {
+        PortProtocol::Tcp => Protocol::Tcp,
+        PortProtocol::Udp => Protocol::Udp,
+        PortProtocol::Sctp => Protocol::Sctp,
+    }
+}
