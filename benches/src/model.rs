@@ -12,6 +12,7 @@ use palisade_engine::model::{
 };
 
 use crate::{
+    Size,
     layout::{self, App, Cluster, Kind, Place},
     policies,
     policy_text::{self, PortItem, Rule, Term},
@@ -53,6 +54,11 @@ impl Cluster {
                 see(Object::Policy(names.policy(&policy)));
             }
         }
+    }
+
+    /// What it was made from.
+    pub fn size(&self) -> Size {
+        self.size
     }
 
     /// The name of the node at that place; pods are dealt out to the nodes in turn.

@@ -19,7 +19,7 @@ mod statistic;
 use std::{
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -38,6 +38,10 @@ use self::{
     statistic::{Best, Samples},
 };
 
+/// A round ends after this long, on a machine that is slow or busy, as long as each place had some turns.
+const ROUND: Duration = Duration::from_secs(40);
+const ENOUGH: u32 = 5;
+
 /// Measure what a packet pays for the rules: no netfilter, conntrack alone, Palisade, a row of rules.
 #[derive(Parser)]
 #[command(after_help = "Exit codes: 0 within the limits, 1 beyond them, 2 could not be measured.")]
@@ -45,8 +49,8 @@ struct Arguments {
     /// How often everything is measured; of these the least counts.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How many turns each place has in a round.
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many turns each place has in a round; fewer where a round takes longer than 40 s.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     turns: u32,
     /// Small rules and few turns, to see that it works; no limit is held against anything.
     #[arg(long)]
@@ -83,13 +87,18 @@ fn run(arguments: &Arguments, hopper: &mut Hopper) -> Result<bool> {
     let began = Instant::now();
     for round in 0..rounds {
         let mut samples: Vec<Samples> = entries.iter().map(|_| Samples::default()).collect();
+        let round_began = Instant::now();
         for turn in 0..turns {
+            if turn >= ENOUGH && round_began.elapsed() > ROUND {
+                break;
+            }
             progress(&format!("round {} of {rounds}, turn {} of {turns}", round + 1, turn + 1));
             let count = entries.len();
             let first = (round + turn) as usize % count.max(1);
             let order = (first..count).chain(0..first);
             for index in order {
-                let (Some(Entry { place, .. }), Some(samples)) = (entries.get_mut(index), samples.get_mut(index)) else {
+                let (Some(Entry { place, .. }), Some(samples)) = (entries.get_mut(index), samples.get_mut(index))
+                else {
                     continue;
                 };
                 // It begins in the state in which its last turn ended: half as many changes.

@@ -138,7 +138,11 @@ impl Place {
             hopper.enter(self.network.node(0).context("no node")?)?;
             let expected = if self.is_tracked() { u64::try_from(begun + self.paths.len())? } else { 0 };
             let tracked = conntrack::count(hopper)?;
-            ensure!(tracked == expected, "{tracked} connections are tracked, not {expected}: {:?} {state:?}", self.kind);
+            ensure!(
+                tracked == expected,
+                "{tracked} connections are tracked, not {expected}: {:?} {state:?}",
+                self.kind
+            );
             self.conntrack.flush()?;
             let dropped = self.dropped()?;
             let is_filtered = matches!(self.kind, Kind::Palisade | Kind::Linear) && state == State::With;

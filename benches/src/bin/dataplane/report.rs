@@ -77,7 +77,14 @@ impl Table {
             Measure::Connection => ("connections", "1/s", 1e9 / with, 1e9 / alone, Limit::AtLeast(RATE)),
         };
         let limit = (row.kind == Kind::Palisade).then_some(limit);
-        self.row(row, family, what, &[format!("{with:.0}"), format!("{alone:.0}"), unit.to_owned()], with / alone, limit);
+        self.row(
+            row,
+            family,
+            what,
+            &[format!("{with:.0}"), format!("{alone:.0}"), unit.to_owned()],
+            with / alone,
+            limit,
+        );
     }
 
     /// The rules of this row beside those of the first, each as a ratio to its own connection tracking alone.

@@ -116,8 +116,7 @@ fn pod(end: PairEnd, node: &str) -> Pod {
 /// The n-th policy that selects the pair: the first denies all, the second lets the client speak to everyone
 /// at one port, the third everyone to the server; each further one opens another port for other peers.
 fn policy(number: usize) -> NetworkPolicy {
-    let everyone =
-        || Peer::Pods { namespaces: NamespaceScope::Matching(all()), pods: all(), at: None };
+    let everyone = || Peer::Pods { namespaces: NamespaceScope::Matching(all()), pods: all(), at: None };
     let served = || vec![rule(everyone(), SERVED)];
     let (name, subject, ingress, egress) = match number {
         0 => ("default-deny".to_owned(), all(), vec![], vec![]),
