@@ -5,7 +5,7 @@
 //!             ◄── status: how long it took from the event to the kernel's acknowledgement
 //! ```
 //!
-//! The generated cluster is made object by object and waits nowhere: the channel takes few at a time.
+//! The generated cluster is made object by object; no more of it waits than in the command.
 
 use std::{
     sync::mpsc::{SyncSender, sync_channel},
@@ -29,6 +29,8 @@ use crate::{
     report::Line,
 };
 
+/// How many changes may wait for the agent, as in the command.
+const WAITING: usize = 16_384;
 /// What takes longer than this never comes.
 const NEVER: Duration = Duration::from_secs(180);
 /// How long the agent has for what it does after the acknowledgement, before the next change comes.
@@ -71,7 +73,7 @@ pub(crate) fn run(task: Task, say: &mut dyn FnMut(Line)) -> Result<()> {
     let settings = Settings { options: options.clone(), ..Settings::of(node.as_str()) };
     let mut agent = Agent::new(settings, namespace.run(Kernel::open)??);
     let status = agent.status();
-    let (sender, events) = sync_channel(256);
+    let (sender, events) = sync_channel(WAITING);
     let agent = thread::Builder::new().name("agent".to_owned()).spawn(move || agent.run(&events))?;
     let mut driver = Driver { sender, status, cluster: &cluster, node: &node };
 

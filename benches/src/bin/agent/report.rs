@@ -53,7 +53,8 @@ pub(crate) fn rows(size: Size, lines: &[Line], smallest: Option<&[Line]>, judge:
         let shown = [number(line.ms, 1), number(line.cpu, 0), number(line.mib, 0), number(ratio, 2)].join("\t");
         rows.push(format!("{policies}\t{pods}\t{}\t{shown}\t{limit}\t{judged}", line.what));
         if judged == "no" {
-            excess.push(format!("{policies} policies, {pods} pods, {}: limit {limit}", line.what));
+            let found = shown.replace('\t', " / ");
+            excess.push(format!("{policies} policies, {pods} pods, {}: {found}, limit {limit}", line.what));
         }
     }
     (rows, excess)

@@ -47,6 +47,16 @@ pub(crate) fn table(rows: &[Row], judge: bool) -> (String, Vec<String>) {
     (table.text, table.excess)
 }
 
+/// How far connection tracking is from itself, at most: what no limit that is nearer to 1 can be held against.
+pub(crate) fn error(rows: &[Row]) -> f64 {
+    let again = rows.iter().filter(|row| row.kind == Kind::Again);
+    let ratios = again.flat_map(|row| {
+        let all = Family::ALL.into_iter().flat_map(|family| Measure::ALL.map(|measure| (family, measure)));
+        all.filter_map(|(family, measure)| row.best.ratio(family, measure))
+    });
+    ratios.map(|ratio| (ratio - 1.0).abs()).fold(0.0, f64::max)
+}
+
 struct Table {
     text: String,
     excess: Vec<String>,
@@ -168,6 +178,7 @@ mod tests {
         assert_eq!(excess.len(), 16, "{excess:?}");
         assert!(text.contains("palisade\t100\t1000\tIPv4\tconnections\t769231\t1000000\t1/s\t0.769\t>=0.95\tno\n"));
         assert_eq!(table(&slow, false).1.len(), 0);
+        assert!((error(&[row(Kind::Again, 1000.0, 980.0), row(Kind::Linear, 1000.0, 9000.0)]) - 0.02).abs() < 1e-9);
         assert_eq!(table(&[row(Kind::Linear, 1000.0, 9000.0)], true).1.len(), 0);
     }
 }
