@@ -3,10 +3,10 @@
 CARGO ?= cargo
 PALISADE := target/release/palisade
 
-.PHONY: help demo build test check bench conformance fuzz mutants clean
+.PHONY: help demo build test check bench bench-dataplane bench-agent conformance fuzz mutants clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: build ## the three-tier example with real packets, and one denial explained
 	@sh scripts/demo.sh $(PALISADE)
@@ -26,6 +26,12 @@ check: .rust ## formatting, lints, licences
 
 bench: .rust ## what it costs, up to 100,000 pods, as ratios within one run; fails when it is too much
 	@sh scripts/bench.sh
+
+bench-dataplane: .rust ## what a packet pays for the rules, beside conntrack alone; fails beyond the limits (minutes)
+	@$(CARGO) run --quiet --release --package palisade-benches --bin dataplane
+
+bench-agent: .rust ## change to enforced, CPU and memory of the agent, at three sizes; fails likewise (minutes)
+	@$(CARGO) run --quiet --release --package palisade-benches --bin agent
 
 conformance: .rust ## other people's cases, with real packets: CONFORMANCE=folder (default ../shared/conformance)
 	PALISADE_CONFORMANCE=$(abspath $(or $(CONFORMANCE),../shared/conformance)) PALISADE_CONFORMANCE_LAB=1 \

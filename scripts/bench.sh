@@ -1,5 +1,6 @@
 #!/bin/sh
-# bench.sh: every benchmark, each with the size of its input and a ratio to something of the same run.
+# bench.sh: every benchmark that needs no kernel, each with the size of its input and a ratio to something of the
+# same run. Packets and the agent are make bench-dataplane and make bench-agent: docs/inside/performance.md.
 set -eu
 echo '== reading manifests, against the bare YAML parser'
 cargo run --quiet --release --package palisade-manifest --example reading

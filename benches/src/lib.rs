@@ -7,9 +7,11 @@
 //! ```
 //!
 //! Only the layout is held in memory; texts go to a writer as they are made. For a seed and a size the
-//! bytes are the same on every machine.
+//! bytes are the same on every machine. [`Cluster::objects`] is the same cluster as values of the model,
+//! for whoever measures what comes behind the reading.
 
 mod layout;
+mod model;
 mod objects;
 mod pods;
 mod policies;
@@ -23,6 +25,7 @@ use std::{
 };
 
 pub use layout::{Cluster, NoRoom};
+pub use model::Object;
 
 /// What kind of cluster to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

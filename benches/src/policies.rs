@@ -14,19 +14,27 @@ const PRIVATE: [&str; 3] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
 
 /// The policies.
 pub(crate) fn policies<W: Write>(cluster: &Cluster, out: &mut W) -> io::Result<()> {
-    for (index, namespace) in (0u64..).zip(&cluster.namespaces) {
-        let mut random = Random::new(cluster.size.seed, POLICY_STREAM + index);
-        let policies = match namespace.role {
-            Role::System => vec![dns_server(namespace)],
-            Role::Ingress => vec![deny(namespace, false), from_internet(cluster, namespace)],
-            Role::Monitoring => vec![deny(namespace, true), prometheus(namespace)],
-            Role::Team { .. } => Team { cluster, namespace, random: random.clone() }.policies(),
-        };
-        for policy in policies {
+    for (index, namespace) in cluster.namespaces.iter().enumerate() {
+        let mut random = random(cluster, index);
+        for policy in of_namespace(cluster, index, namespace) {
             policy.write(out, CREATED, &random.uid())?;
         }
     }
     Ok(())
+}
+
+/// The policies of one namespace, which is at that place.
+pub(crate) fn of_namespace(cluster: &Cluster, index: usize, namespace: &Namespace) -> Vec<Policy> {
+    match namespace.role {
+        Role::System => vec![dns_server(namespace)],
+        Role::Ingress => vec![deny(namespace, false), from_internet(cluster, namespace)],
+        Role::Monitoring => vec![deny(namespace, true), prometheus(namespace)],
+        Role::Team { .. } => Team { cluster, namespace, random: random(cluster, index) }.policies(),
+    }
+}
+
+fn random(cluster: &Cluster, index: usize) -> Random {
+    Random::new(cluster.size.seed, POLICY_STREAM + index as u64)
 }
 
 fn deny(namespace: &Namespace, egress: bool) -> Policy {

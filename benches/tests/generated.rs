@@ -1,9 +1,10 @@
 //! What the generator promises: the numbers asked for, the same bytes for a seed, nothing unreadable.
 
 use anyhow::Result;
-use palisade_benches::{Cluster, Size};
-use palisade_engine::{Connections, PolicyProgram};
+use palisade_benches::{Cluster, Object, Size};
+use palisade_engine::{Connections, PolicyProgram, model::Inventory};
 use palisade_manifest::{ReadOptions, read_text};
+use palisade_nftables::plan::{Options, plan};
 
 const SMALL: Size = Size { pods: 400, policies: 200, seed: 1, dual_stack: true };
 
@@ -62,4 +63,29 @@ fn its_policies_decide_something() {
     assert!(cells.clone().any(|cell| cell.v4 != cell.v6), "the families never differ");
     let named = program.identities().filter(|(_, identity)| identity.named_ports().next().is_some()).count();
     assert!(named * 2 > identities, "{named} of {identities} identities have a port with a name that counts");
+}
+
+/// The values are what a reader makes of the text: every node would get the same rules.
+#[test]
+fn its_objects_are_those_of_its_text() {
+    for size in [SMALL, Size { dual_stack: false, seed: 5, ..SMALL }] {
+        let read = read_text("generated", &text(size).unwrap(), &ReadOptions::default());
+        let read = read.inventory.into_cluster().unwrap();
+        let mut inventory = Inventory::default();
+        Cluster::new(size).unwrap().objects(&mut |object| match object {
+            Object::Namespace(namespace) => inventory.namespaces.push(namespace),
+            Object::Node(node) => inventory.nodes.push(node),
+            Object::Pod(pod) => inventory.pods.push(pod),
+            Object::Policy(policy) => inventory.policies.push(policy),
+        });
+        let made = inventory.into_cluster().unwrap();
+        assert_eq!(made.pods().len(), size.pods);
+        let rules = |cluster: &palisade_engine::model::Cluster| {
+            let program = PolicyProgram::compile(cluster);
+            let nodes = cluster.nodes().map(|(id, node)| (node.name.clone(), id));
+            let options = Options::default();
+            nodes.map(|(name, id)| (name, plan(cluster, &program, id, &options).ruleset)).collect::<Vec<_>>()
+        };
+        assert!(rules(&read) == rules(&made), "{size:?}");
+    }
 }

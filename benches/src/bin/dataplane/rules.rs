@@ -1,0 +1,233 @@
+//! The rules that are measured: what an agent would program for a node of a large cluster, and the row of
+//! rules that others use.
+//!
+//! The node has a hundred pods of the generated cluster, and the pair whose packets are measured. Policies
+//! isolate both of them in both directions; what lets their packets through is one cell among others, and its
+//! peers are all pods of the cluster.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use palisade_benches::{Cluster, Object, Size};
+use palisade_engine::{
+    PolicyProgram,
+    model::{
+        Family, Inventory, LabelSelector, Labels, Namespace, NamespaceScope, NetworkPolicy, ObjectRef, Operator, Peer,
+        Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol, Requirement,
+    },
+};
+use palisade_nftables::{
+    plan::{Options, plan},
+    ruleset::{Chain, End, Expression, FORWARD, Key, Rule, Ruleset, Set, SetKind, Verdict},
+};
+
+/// Where the server listens, and the pair may speak.
+pub(crate) const SERVED: u16 = 7000;
+/// Where the server listens, and the pair may not speak.
+pub(crate) const CLOSED: u16 = 7001;
+/// The namespace of the pair.
+const NAMESPACE: &str = "bench";
+/// How the names of the interfaces begin that lead to pods, see [`palisade_lab::wiring`].
+const POD_INTERFACES: &str = "pod";
+
+/// One of the pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PairEnd {
+    Client,
+    Server,
+}
+
+impl PairEnd {
+    pub(crate) const ALL: [Self; 2] = [Self::Client, Self::Server];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+
+    pub(crate) fn addresses(self) -> (Ipv4Addr, Ipv6Addr) {
+        let last = if self == Self::Client { 1 } else { 2 };
+        (Ipv4Addr::new(10, 200, 0, last), Ipv6Addr::new(0xfd00, 0x200, 0, 0, 0, 0, 0, last.into()))
+    }
+
+    pub(crate) fn address(self, family: Family) -> IpAddr {
+        let (v4, v6) = self.addresses();
+        match family {
+            Family::V4 => v4.into(),
+            Family::V6 => v6.into(),
+        }
+    }
+}
+
+/// A ruleset, and the size of what it came from.
+pub(crate) struct Made {
+    pub(crate) ruleset: Ruleset,
+    pub(crate) policies: usize,
+    /// Addresses of pods of the cluster, of each family.
+    pub(crate) pods: usize,
+}
+
+/// What the agent would program, with `on_pair` of the policies selecting the pair.
+pub(crate) fn palisade(policies: usize, pods: usize, on_pair: usize) -> Result<Made> {
+    let mut inventory = Inventory::default();
+    let size = Size { pods, policies: policies.saturating_sub(on_pair).max(20), seed: 1, dual_stack: true };
+    let generated = Cluster::new(size)?;
+    generated.objects(&mut |object| match object {
+        Object::Namespace(namespace) => inventory.namespaces.push(namespace),
+        Object::Node(node) => inventory.nodes.push(node),
+        Object::Pod(pod) => inventory.pods.push(pod),
+        Object::Policy(policy) => inventory.policies.push(policy),
+    });
+    let node = generated.node(0).context("a cluster without a node")?;
+    inventory.namespaces.push(Namespace { name: NAMESPACE.into(), labels: Labels::default(), at: None });
+    inventory.pods.extend(PairEnd::ALL.map(|end| pod(end, &node)));
+    inventory.policies.extend((0..on_pair).map(policy));
+    let (policies, pods) = (inventory.policies.len(), inventory.pods.len());
+    let cluster = inventory.into_cluster().map_err(|conflicts| anyhow!("{conflicts:?}"))?;
+    let program = PolicyProgram::compile(&cluster);
+    let node = cluster.find_node(&node).context("the node is not in its cluster")?;
+    let options = Options { pod_interfaces: vec![POD_INTERFACES.to_owned()], ..Options::default() };
+    Ok(Made { ruleset: plan(&cluster, &program, node, &options).ruleset, policies, pods })
+}
+
+fn pod(end: PairEnd, node: &str) -> Pod {
+    let (v4, v6) = end.addresses();
+    Pod {
+        id: ObjectRef::new(NAMESPACE, end.name()),
+        labels: [("app", end.name())].into_iter().collect(),
+        node: Some(node.into()),
+        addresses: PodAddresses { v4: Some(v4), v6: Some(v6) },
+        host_addresses: PodAddresses::default(),
+        host_network: false,
+        phase: Phase::Running,
+        ports: Vec::new(),
+        owner: None,
+        workload: None,
+        stand_in: false,
+        at: None,
+    }
+}
+
+/// The n-th policy that selects the pair: the first denies all, the second lets the client speak to everyone
+/// at one port, the third everyone to the server; each further one opens another port for other peers.
+fn policy(number: usize) -> NetworkPolicy {
+    let everyone = || Peer::Pods { namespaces: NamespaceScope::Matching(all()), pods: all(), at: None };
+    let served = || vec![rule(everyone(), SERVED)];
+    let (name, subject, ingress, egress) = match number {
+        0 => ("default-deny".to_owned(), all(), vec![], vec![]),
+        1 => ("client".to_owned(), app("client"), vec![], served()),
+        2 => ("server".to_owned(), app("server"), served(), vec![]),
+        _ => {
+            let apps = ["web", "api", "db", "worker", "cache", "collector", "auth", "queue", "admin", "orders"];
+            let app = apps.get(number % apps.len()).copied().unwrap_or("web");
+            let environments = ["prod", "staging", "dev"];
+            let environment = environments.get(number / apps.len() % environments.len()).copied().unwrap_or("prod");
+            let peer = Peer::Pods {
+                namespaces: NamespaceScope::Matching(one("env", environment)),
+                pods: self::app(app),
+                at: None,
+            };
+            let rules = vec![rule(peer, 10_000 + u16::try_from(number).unwrap_or(0))];
+            (format!("more-{number}"), all(), rules.clone(), rules)
+        }
+    };
+    NetworkPolicy {
+        id: ObjectRef::new(NAMESPACE, name),
+        annotations: Labels::default(),
+        subject,
+        policy_types: Some(PolicyTypes { ingress: true, egress: true }),
+        ingress,
+        egress,
+        at: None,
+    }
+}
+
+fn all() -> LabelSelector {
+    LabelSelector::everything()
+}
+
+fn app(name: &str) -> LabelSelector {
+    one("app", name)
+}
+
+fn one(key: &str, value: &str) -> LabelSelector {
+    [Requirement::new(key, Operator::In(vec![value.into()]))].into_iter().collect()
+}
+
+/// A peer at a port, by UDP and by TCP.
+fn rule(peer: Peer, port: u16) -> PolicyRule {
+    let port = |protocol| PolicyPort { protocol, port: PortMatch::Range(PortRange::single(port)), at: None };
+    PolicyRule { peers: vec![peer], ports: [Protocol::Udp, Protocol::Tcp].map(port).into(), at: None }
+}
+
+/// The reference: one rule a policy, in a row, for each family. Each asks whether the source is among its
+/// peers and which port is meant, as the chains of a known agent do with ipset; the last lets the packet pass.
+pub(crate) fn linear(policies: usize) -> Ruleset {
+    let mut ruleset = Ruleset::default();
+    let mut base = vec![Rule::new([Expression::EstablishedOrRelated, Expression::Verdict(Verdict::Accept)])];
+    for (family, digit) in [(Family::V4, 4), (Family::V6, 6)] {
+        let (chain, others, pair) = (format!("row{digit}"), format!("others{digit}"), format!("pair{digit}"));
+        let set = |addresses: &mut dyn Iterator<Item = IpAddr>| Set {
+            kind: SetKind::Addresses(family),
+            is_map: false,
+            comment: None,
+            elements: addresses.map(|address| (Key::Address(address), None)).collect::<BTreeMap<_, _>>(),
+        };
+        let stranger = |n: u32| match family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(0x0a10_0000 + n)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(0xfd00_0010 << 96 | u128::from(n))),
+        };
+        ruleset.sets.insert(others.clone(), set(&mut (0..100).map(stranger)));
+        ruleset.sets.insert(pair.clone(), set(&mut PairEnd::ALL.into_iter().map(|end| end.address(family))));
+        let verdict = |verdict| Expression::Verdict(verdict);
+        let mut rules: Vec<Rule> = (1..policies)
+            .map(|_| {
+                let peers = Expression::AddressIn(End::Source, family, others.clone());
+                let port = Expression::Ports(Protocol::Tcp, PortRange::single(SERVED));
+                Rule::new([peers, port, verdict(Verdict::Accept)])
+            })
+            .collect();
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            let peers = Expression::AddressIn(End::Source, family, pair.clone());
+            let port = Expression::Ports(protocol, PortRange::single(SERVED));
+            rules.push(Rule::new([peers, port, verdict(Verdict::Accept)]));
+        }
+        rules.push(Rule::new([Expression::Counter, verdict(Verdict::Drop)]).comment("no policy"));
+        ruleset.chains.insert(chain.clone(), Chain { is_base: false, rules });
+        base.push(Rule::new([Expression::Family(family), verdict(Verdict::Jump(chain))]));
+    }
+    ruleset.chains.insert(FORWARD.to_owned(), Chain { is_base: true, rules: base });
+    ruleset
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both ends are isolated in both directions, and what lets them speak is a set of everyone.
+    #[test]
+    fn the_pair_is_isolated_and_its_peers_are_all_pods() -> Result<()> {
+        let made = palisade(40, 200, 12)?;
+        for map in ["egress4", "egress6", "ingress4", "ingress6"] {
+            let elements = &made.ruleset.sets.get(map).context("no map")?.elements;
+            for end in PairEnd::ALL {
+                let family = if map.ends_with('4') { Family::V4 } else { Family::V6 };
+                assert!(elements.contains_key(&Key::Address(end.address(family))), "{map} {}", end.name());
+            }
+        }
+        let largest = made.ruleset.sets.values().map(|set| set.elements.len()).max();
+        assert!(largest >= Some(190), "{largest:?} of {} pods", made.pods);
+        Ok(())
+    }
+
+    #[test]
+    fn the_reference_has_a_rule_for_each_policy() {
+        let rules = linear(100).chains.get("row6").map(|chain| chain.rules.len());
+        assert_eq!(rules, Some(99 + 3));
+    }
+}
