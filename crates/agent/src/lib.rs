@@ -5,6 +5,8 @@
 //! what is    objects by    taken     compile, plan         difference, retry,
 //! told       name          together                        read-back, audit
 //!                                        run: the loop ──► status ──► metrics, health
+//!                                           ▲        └────► journal: one event for each thing that happens
+//! kernel ──► flow_log: what was logged ─────┘ judged by what the loop knows, written as lines
 //! ```
 //!
 //! What holds:
@@ -21,13 +23,15 @@
 //! - Cutting of established connections that a change forbids: they live on.
 //! - Holding local addresses closed that no pod is known for (`--unknown-pods=deny`). A Pod that cannot be
 //!   understood at all is such a pod: what was last understood of it counts, or nothing.
-//! - The flow log, counters of denied packets, structured logs; a lock that keeps a second agent away (two that see the same cluster get along: each repairs what it finds).
+//! - A lock that keeps a second agent away (two that see the same cluster get along: each repairs what it finds).
 //! - Which of two pods with one address came last is known by the order in which this process was told
 //!   of them: after a restart, by the order of the list.
 
 pub mod change;
 pub mod enforce;
+pub mod flow_log;
 pub mod health;
+mod journal;
 pub mod metrics;
 pub mod run;
 pub mod state;
@@ -36,6 +40,7 @@ pub mod window;
 
 pub use change::{Change, Event, Key, Kind, Object, Poison, PoisonPolicy};
 pub use enforce::{Enforcer, Table, cleanup};
-pub use run::{Agent, Settings};
+pub use flow_log::FlowLog;
+pub use run::{Agent, Input, Settings};
 pub use state::State;
 pub use status::{Shared, Status};

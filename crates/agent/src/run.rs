@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Event ──► State ──► Window ──► view, compile, plan ──► Enforcer ──► kernel
-//!                                                            └──► Status
+//!                                   │                        └──► Status
+//! packets that the kernel logged ───┴──► FlowLog
 //! ```
 //!
 //! [`Agent`] decides on given instants and never waits; [`Agent::run`] is the waiting around it.
@@ -13,12 +14,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_engine::{PolicyProgram, model::Name};
+use palisade_engine::{
+    PolicyProgram,
+    model::{Cluster, Name},
+};
 use palisade_nftables::plan::{Options, Plan, plan};
 
 use crate::{
     change::{Change, Event, Kind},
     enforce::{Done, Enforcer, Failure, Table},
+    flow_log::FlowLog,
+    journal::Journal,
     state::State,
     status::{Shared, Sizes},
     window::Window,
@@ -52,6 +58,24 @@ impl Settings {
     }
 }
 
+/// What the loop is woken by.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are the large one")]
+pub enum Input {
+    /// Something changed.
+    Event(Event),
+    /// The flow log has something to do.
+    Wake,
+    /// Nobody is left who sends events.
+    End,
+}
+
+impl From<Event> for Input {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
+    }
+}
+
 /// The agent of one node.
 #[derive(Debug)]
 pub struct Agent<T> {
@@ -67,6 +91,10 @@ pub struct Agent<T> {
     /// Whether the last planning came to a plan.
     planned: bool,
     status: Shared,
+    journal: Journal,
+    flows: Option<FlowLog>,
+    /// What logged packets are judged by: that of the last plan.
+    known: Option<(Cluster, PolicyProgram)>,
 }
 
 /// Why there is no plan; the rules that are in force stay.
@@ -93,12 +121,20 @@ impl<T: Table> Agent<T> {
             audit_at: None,
             planned: false,
             status: Shared::default(),
+            journal: Journal::default(),
+            flows: None,
+            known: None,
         }
     }
 
     /// Its status, which stays up to date.
     pub fn status(&self) -> Shared {
         self.status.clone()
+    }
+
+    /// Logs flows from now on.
+    pub fn log_flows(&mut self, flows: FlowLog) {
+        self.flows = Some(flows);
     }
 
     /// The table.
@@ -108,18 +144,36 @@ impl<T: Table> Agent<T> {
 
     /// Works until nobody is left to send an event. What is in force then stays.
     pub fn run(&mut self, events: &Receiver<Event>) {
+        self.run_on(events);
+    }
+
+    /// As [`Self::run`], woken by the flow log too, until [`Input::End`].
+    pub fn run_woken(&mut self, inputs: &Receiver<Input>) {
+        self.run_on(inputs);
+    }
+
+    fn run_on<I: Into<Input>>(&mut self, inputs: &Receiver<I>) {
         loop {
             let now = Instant::now();
             self.status.with(|status| status.heartbeat = Some(now));
             let wait = self.due().map_or(TICK, |due| due.saturating_duration_since(now).min(TICK));
-            match events.recv_timeout(wait) {
-                Ok(event) => {
-                    self.take(event);
+            match inputs.recv_timeout(wait) {
+                Ok(first) => {
                     // All that is there: after a long compile, the first of many is long overdue.
-                    events.try_iter().take(AT_ONCE).for_each(|event| self.take(event));
+                    for input in std::iter::once(first).chain(inputs.try_iter().take(AT_ONCE)) {
+                        match input.into() {
+                            Input::Event(event) => self.take(event),
+                            Input::Wake => {}
+                            Input::End => return,
+                        }
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // Packets were judged by the rules that are still in force.
+            if let (Some(flows), Some((cluster, program))) = (&mut self.flows, &self.known) {
+                flows.turn(cluster, program);
             }
             self.work(Instant::now());
         }
@@ -147,6 +201,7 @@ impl<T: Table> Agent<T> {
             // Whoever tells something is in no trouble.
             watch.trouble = trouble;
         });
+        self.status.with(|status| self.journal.watch(kind, status));
         if synced {
             if self.synced.insert(kind) {
                 self.window.note(at);
@@ -207,6 +262,7 @@ impl<T: Table> Agent<T> {
                     return self.status.with(|status| {
                         status.ready = false;
                         (status.error, status.last_error) = (Some(why.to_string()), Some(why.to_string()));
+                        self.journal.look(status);
                     });
                 }
             }
@@ -215,7 +271,7 @@ impl<T: Table> Agent<T> {
         self.report(now, result, true);
     }
 
-    fn plan(&self) -> Result<Plan, NoPlan> {
+    fn plan(&mut self) -> Result<Plan, NoPlan> {
         let view = self.state.view().map_err(|conflicts| {
             NoPlan::Conflict(conflicts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
@@ -236,6 +292,10 @@ impl<T: Table> Agent<T> {
             status.windows += 1;
             (status.sizes, status.poison, status.disputes) = (sizes, poison, view.disputes);
         });
+        if let (Some(flows), Some(plan)) = (&mut self.flows, &plan) {
+            flows.planned(&view.cluster, &program, &plan.denials);
+            self.known = Some((view.cluster, program));
+        }
         plan.ok_or_else(|| NoPlan::UnknownNode(self.settings.node.clone()))
     }
 
@@ -270,6 +330,7 @@ impl<T: Table> Agent<T> {
                     }
                 }
             }
+            self.journal.look(status);
         });
     }
 }
