@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{FamilyArgument, Format, Input};
+use super::{FamilyArgument, FlowArguments, Format, Input, JournalArguments};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabCommand {
@@ -70,10 +70,11 @@ is written before all of them were told once; stopping it, however, changes noth
 `palisade agent cleanup`. It needs CAP_NET_ADMIN in the node's network namespace.
 
 It is new. Not here yet: cutting established connections that a change forbids, closing addresses of pods
-that are not known yet, the flow log, and compiling only what changed.
+that are not known yet, and compiling only what changed.
 
 Examples:
   palisade agent --node worker-1
+  palisade agent --node worker-1 --log=denied,accepted --sample 100 --flow-log /var/log/palisade/flows.jsonl
   curl localhost:9402/readyz localhost:9402/metrics
   palisade agent cleanup"
 )]
@@ -100,6 +101,12 @@ pub(crate) struct AgentArguments {
     /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the pod's service account]
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) journal: JournalArguments,
+
+    #[command(flatten)]
+    pub(crate) flows: FlowArguments,
 }
 
 #[derive(Debug, Args)]
