@@ -1,11 +1,6 @@
 //! What a planned ruleset looks like: promises with known answers.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "test code: a wrong fixture shall fail"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code: a wrong fixture shall fail")]
 
 use std::collections::BTreeSet;
 
