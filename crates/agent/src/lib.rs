@@ -5,7 +5,8 @@
 //! what is    objects by    taken     compile,   difference, retry,
 //! told       name          together  plan       read-back, audit
 //!                                        run: the loop ──► status ──► metrics, health
-//!                                            └──► cut ──► conntrack
+//!                                           ▲├──► cut ──► conntrack
+//! kernel ──► flow_log: what was logged ─────┘└──► journal: one event for each thing that happens
 //! ```
 //!
 //! What holds:
@@ -19,7 +20,7 @@
 //! - An established connection that the rules come to deny is cut, in both directions ([`cut`]).
 //!
 //! What is not here yet:
-//! - The flow log, counters of denied packets, structured logs; a lock that keeps a second agent away (two that see the same cluster get along: each repairs what it finds).
+//! - A lock that keeps a second agent away (two that see the same cluster get along: each repairs what it finds).
 //! - Which of two pods with one address came last is known by the order in which this process was told
 //!   of them: after a restart, by the order of the list.
 
@@ -27,7 +28,9 @@ pub mod change;
 pub mod current;
 pub mod cut;
 pub mod enforce;
+pub mod flow_log;
 pub mod health;
+mod journal;
 pub mod metrics;
 pub mod run;
 pub mod state;
@@ -38,6 +41,7 @@ pub use change::{Change, Event, Key, Kind, Object, Poison, PoisonPolicy};
 pub use current::Current;
 pub use cut::{Cutter, Established, KernelConnections};
 pub use enforce::{Enforcer, Table, cleanup};
-pub use run::{Agent, Settings};
+pub use flow_log::FlowLog;
+pub use run::{Agent, Input, Settings};
 pub use state::State;
 pub use status::{Shared, Status};

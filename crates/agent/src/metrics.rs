@@ -7,7 +7,8 @@ use crate::{change::Kind, status::Status};
 /// The content type that goes with [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Every metric of a status. Labels are names of ours, never a user's text.
+/// Every metric of a status. Labels are names of ours, and those of the policies that have denied or may deny on
+/// this node.
 pub fn text(status: &Status) -> String {
     let mut out = Text(String::new());
     let counters = status.counters;
@@ -35,6 +36,25 @@ pub fn text(status: &Status) -> String {
     ] {
         out.family(name, help, "counter");
         out.sample(name, "", value);
+    }
+    let flows = status.flows;
+    for (name, help, value) in [
+        ("flow_records_total", "Lines of the flow log.", flows.records),
+        ("flow_suppressed_total", "Denied packets that the rate limit kept from the flow log.", flows.suppressed),
+        ("flow_dropped_total", "Lines that a reader or the file did not take as fast as they came.", flows.dropped),
+        ("flow_unreadable_total", "Logged packets that could not be read.", flows.unreadable),
+        ("flow_overruns_total", "Times that the kernel's buffer of logged packets was full.", flows.overruns),
+    ] {
+        out.family(name, help, "counter");
+        out.sample(name, "", value);
+    }
+    let broken = u64::from(status.flow_trouble.is_some());
+    out.gauge("flow_log_broken", "1 while flows cannot be logged, or denied packets not be counted.", broken);
+    let name = "denied_packets_total";
+    let help = "Packets dropped on this node, by policy that isolates; one that several isolate counts for each.";
+    out.family(name, help, "counter");
+    for ((policy, direction), packets) in &status.denied {
+        out.sample(name, &format!("{{policy=\"{}\",direction=\"{direction}\"}}", escaped(policy)), packets);
     }
     let sizes = status.sizes;
     for (name, help, value) in [
@@ -76,6 +96,11 @@ pub fn text(status: &Status) -> String {
     out.0
 }
 
+/// A label's value: names of policies need no escapes, and nothing else may end the quotes.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 struct Text(String);
 
 impl Text {
@@ -98,12 +123,17 @@ impl Text {
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
 
+    use palisade_engine::model::Direction;
+
     use super::*;
 
     #[test]
     fn each_sample_has_a_family_and_a_number() {
         let mut status = Status { ready: true, ..Status::default() };
         status.programming.observe(Duration::from_millis(7));
+        status.denied.insert(("prod/db".to_owned(), Direction::Ingress), 12);
+        status.denied.insert(("odd\"\\\n".to_owned(), Direction::Egress), 1);
+        status.flows.suppressed = 3;
         let text = text(&status);
         let families: BTreeSet<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
@@ -122,6 +152,9 @@ mod tests {
             "palisade_programming_duration_seconds_bucket{le=\"+Inf\"} 1",
             "palisade_programming_duration_seconds_sum 0.007",
             "palisade_watch_synced{resource=\"networkpolicies\"} 0",
+            "palisade_denied_packets_total{policy=\"prod/db\",direction=\"ingress\"} 12",
+            "palisade_denied_packets_total{policy=\"odd\\\"\\\\\\n\",direction=\"egress\"} 1",
+            "palisade_flow_suppressed_total 3",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");
         }

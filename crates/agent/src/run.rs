@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Event ──► State ──► Window ──► Current: compile, plan ──► Enforcer ──► kernel
-//!                                                              └──► Status
+//!                                   │                          └──► Status
+//! packets that the kernel logged ───┴──► FlowLog
 //! ```
 //!
 //! [`Agent`] decides on given instants and never waits; [`Agent::run`] is the waiting around it.
@@ -21,6 +22,8 @@ use crate::{
     current::{Current, NoPlan},
     cut::Cutter,
     enforce::{Done, Enforcer, Failure, Table},
+    flow_log::FlowLog,
+    journal::Journal,
     state::State,
     status::{Shared, Sizes},
     window::Window,
@@ -54,6 +57,23 @@ impl Settings {
     }
 }
 
+/// What the loop is woken by.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Something changed.
+    Event(Event),
+    /// The flow log has something to do.
+    Wake,
+    /// Nobody is left who sends events.
+    End,
+}
+
+impl From<Event> for Input {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
+    }
+}
+
 /// The agent of one node.
 #[derive(Debug)]
 pub struct Agent<T> {
@@ -72,6 +92,8 @@ pub struct Agent<T> {
     planned: bool,
     cutter: Option<Cutter>,
     status: Shared,
+    journal: Journal,
+    flows: Option<FlowLog>,
 }
 
 impl<T: Table> Agent<T> {
@@ -91,6 +113,8 @@ impl<T: Table> Agent<T> {
             planned: false,
             cutter: None,
             status: Shared::default(),
+            journal: Journal::default(),
+            flows: None,
         }
     }
 
@@ -106,6 +130,11 @@ impl<T: Table> Agent<T> {
         self.status.clone()
     }
 
+    /// Logs flows from now on.
+    pub fn log_flows(&mut self, flows: FlowLog) {
+        self.flows = Some(flows);
+    }
+
     /// The table.
     pub fn table(&mut self) -> &mut T {
         self.enforcer.table()
@@ -113,18 +142,36 @@ impl<T: Table> Agent<T> {
 
     /// Works until nobody is left to send an event. What is in force then stays.
     pub fn run(&mut self, events: &Receiver<Event>) {
+        self.run_on(events);
+    }
+
+    /// As [`Self::run`], woken by the flow log too, until [`Input::End`].
+    pub fn run_woken(&mut self, inputs: &Receiver<Input>) {
+        self.run_on(inputs);
+    }
+
+    fn run_on<I: Into<Input>>(&mut self, inputs: &Receiver<I>) {
         loop {
             let now = Instant::now();
             self.status.with(|status| status.heartbeat = Some(now));
             let wait = self.due().map_or(TICK, |due| due.saturating_duration_since(now).min(TICK));
-            match events.recv_timeout(wait) {
-                Ok(event) => {
-                    self.take(event);
+            match inputs.recv_timeout(wait) {
+                Ok(first) => {
                     // All that is there: after a long compile, the first of many is long overdue.
-                    events.try_iter().take(AT_ONCE).for_each(|event| self.take(event));
+                    for input in std::iter::once(first).chain(inputs.try_iter().take(AT_ONCE)) {
+                        match input.into() {
+                            Input::Event(event) => self.take(event),
+                            Input::Wake => {}
+                            Input::End => return,
+                        }
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // Packets were judged by the rules that are still in force.
+            if let (Some(flows), Some(current)) = (&mut self.flows, &self.current) {
+                flows.turn(current.live().cluster(), current.live().program());
             }
             self.work(Instant::now());
         }
@@ -152,6 +199,7 @@ impl<T: Table> Agent<T> {
             // Whoever tells something is in no trouble.
             watch.trouble = trouble;
         });
+        self.status.with(|status| self.journal.watch(kind, status));
         if synced {
             if self.synced.insert(kind) {
                 self.window.note(at);
@@ -220,6 +268,7 @@ impl<T: Table> Agent<T> {
                 return self.status.with(|status| {
                     status.ready = false;
                     (status.error, status.last_error) = (Some(why.to_string()), Some(why.to_string()));
+                    self.journal.look(status);
                 });
             }
         }
@@ -264,7 +313,12 @@ impl<T: Table> Agent<T> {
             (status.sizes, status.poison) = (sizes, poison);
             (status.disputes, status.not_held) = (disputes, not_held);
         });
-        self.current = Some(current?);
+        let current = current?;
+        if let Some(flows) = &mut self.flows {
+            let live = current.live();
+            flows.planned(live.cluster(), live.program(), current.planner().denials());
+        }
+        self.current = Some(current);
         Ok(())
     }
 
@@ -306,6 +360,7 @@ impl<T: Table> Agent<T> {
                     }
                 }
             }
+            self.journal.look(status);
         });
     }
 }

@@ -6,7 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{change::Kind, cut, enforce::Counters};
+use crate::{
+    change::Kind,
+    cut,
+    enforce::Counters,
+    flow_log::{Denied, FlowCounts},
+};
 
 /// How long the loop may be busy before the agent counts as hung.
 pub const HUNG_AFTER: Duration = Duration::from_secs(60);
@@ -45,6 +50,12 @@ pub struct Status {
     pub compiles: u64,
     /// From a change received to the kernel's acknowledgement, for changes that led to a transaction.
     pub programming: Histogram,
+    /// Packets that policies denied, by policy and direction.
+    pub denied: Denied,
+    /// What became of flows that were logged.
+    pub flows: FlowCounts,
+    /// Why no flows are logged, or no denied packets counted, though they should be.
+    pub flow_trouble: Option<String>,
     /// When the loop last came round; `None`: it has not begun.
     pub heartbeat: Option<Instant>,
 }

@@ -6,9 +6,11 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test fails so; clippy does not see that this is one, since it has no harness"
 )]
 
+mod flow_lines;
 mod support;
 
 use std::{
@@ -47,6 +49,8 @@ const TRIALS: &[(&str, Test)] = &[
     ("drift_of_every_kind_is_repaired", drift),
     ("what_nft_does_by_hand_is_repaired", nft_by_hand),
     ("random_rulesets_follow_each_other", random_rulesets),
+    ("a_dropped_packet_becomes_its_line", flow_lines::lines),
+    ("a_group_that_another_reads_stops_nothing", flow_lines::taken),
 ];
 
 fn main() -> ExitCode {

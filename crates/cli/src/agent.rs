@@ -1,6 +1,8 @@
 //! `palisade agent`: keeps the table of this node true while the cluster changes.
 
+mod flows;
 mod init;
+mod journal;
 mod pods;
 mod taint;
 
@@ -13,7 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use palisade_agent::{
-    Agent, Change, Cutter, Established, Event, KernelConnections, Key, Kind, Object, Poison, Settings, Shared, cleanup,
+    Agent, Change, Cutter, Established, Event, Input, KernelConnections, Key, Kind, Object, Poison, Settings, cleanup,
     cut::clear_marks, health::Server,
 };
 use palisade_engine::model::{Name, ObjectRef};
@@ -27,9 +29,6 @@ use crate::{
 
 /// How many changes may wait for the loop.
 const WAITING: usize = 16_384;
-
-/// How often the log looks whether there is something to say.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
@@ -59,7 +58,7 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     let access = Access { kubeconfig: arguments.kubeconfig.clone(), context: arguments.context.clone() };
     let cluster = access.find()?;
     let audit_every = Duration::from_secs(arguments.audit_every);
-    let options = pods::options(&arguments.pods)?;
+    let options = pods::options(&arguments.pods, arguments.flows.options()?)?;
     let settings = Settings { audit_every, options, ..Settings::of(node.as_str()) };
     let established = match arguments.established {
         EstablishedArgument::Cut => Established::Cut,
@@ -71,24 +70,26 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     let status = agent.status();
     let server = Server::start(arguments.listen, status.clone())
         .with_context(|| format!("cannot listen at {}", arguments.listen))?;
-    screen::note(&format!("node {node}; health and metrics at http://{}", server.address()));
+    journal::begin(&arguments.journal);
+    tracing::info!(node, health = %server.address(), "started");
     let (heard, received) = sync_channel(WAITING);
-    let (told, events) = sync_channel(WAITING);
+    let (told, inputs) = sync_channel(WAITING);
+    agent.log_flows(arguments.flows.start(node, status.clone(), told.clone())?);
     let _watch = cluster.watch::<Received>(&Watched::ALL, Pace::default(), heard)?;
     thread::Builder::new().name("changes".to_owned()).spawn(move || translate(&received, &told))?;
-    taint::remove_when_ready(cluster, node, &arguments.pods.remove_taint, status.clone())?;
-    thread::Builder::new().name("log".to_owned()).spawn(move || log(&status))?;
-    agent.run(&events);
+    taint::remove_when_ready(cluster, node, &arguments.pods.remove_taint, status)?;
+    agent.run_woken(&inputs);
     Err(anyhow!("the watches have ended; the rules stay in force"))
 }
 
 /// From what watches say to what the agent is told.
-fn translate(received: &Receiver<Received>, told: &SyncSender<Event>) {
+fn translate(received: &Receiver<Received>, told: &SyncSender<Input>) {
     for Received { at, change } in received {
-        if told.send(Event { at, change: change_of(change) }).is_err() {
+        if told.send(Input::Event(Event { at, change: change_of(change) })).is_err() {
             return;
         }
     }
+    _ = told.send(Input::End);
 }
 
 fn change_of(change: palisade_watch::Change) -> Change {
@@ -124,33 +125,5 @@ fn key_of(key: palisade_watch::Key) -> Key {
         Kind::Node => Key::Node(key.name),
         Kind::Pod => Key::Pod(id),
         Kind::Policy => Key::Policy(id),
-    }
-}
-
-/// Says on standard error when something begins or ceases to be wrong.
-fn log(status: &Shared) {
-    let (mut was_ready, mut said) = (false, Vec::new());
-    loop {
-        thread::sleep(LOOK);
-        let (ready, faults) = status.with(|status| {
-            let watches =
-                status.watches.iter().filter_map(|(kind, watch)| Some(format!("{kind}: {}", watch.trouble.as_ref()?)));
-            let poison = status
-                .poison
-                .iter()
-                .map(|(key, why)| format!("{key} is not understood, and closed: {}", why.join("; ")));
-            let established = &status.established.error;
-            let established = established.iter().map(|why| format!("denied connections may live on: {why}"));
-            let faults = status.error.iter().chain(&status.not_held).cloned();
-            let faults: Vec<String> = faults.chain(established).chain(watches).chain(poison).collect();
-            (status.ready, faults)
-        });
-        for fault in faults.iter().filter(|fault| !said.contains(*fault)) {
-            screen::error(&anyhow!("{fault}"));
-        }
-        if ready != was_ready {
-            screen::note(if ready { "ready: the policies are enforced" } else { "not ready" });
-        }
-        (was_ready, said) = (ready, faults);
     }
 }

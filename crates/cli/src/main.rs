@@ -12,6 +12,7 @@ mod diff;
 mod doctor;
 mod endpoint;
 mod explain;
+mod flow_log;
 mod flows;
 mod generate;
 mod input;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Lab(LabCommand::Run(arguments)) => lab::run(&arguments),
         Command::Ruleset(arguments) => ruleset::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
+        Command::Flows(arguments) => flow_log::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completion(arguments) => generate::completion(&arguments),
         Command::Man(arguments) => generate::man(&arguments),

@@ -1,12 +1,19 @@
 //! The agent, whole: `palisade agent` in a network namespace of its own, reading from a fake API server.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod support;
 
 use std::{
+    fs::File,
     io::{Read as _, Write as _},
     net::TcpStream,
-    process::{Child, Command, ExitCode, Stdio},
+    path::Path,
+    process::{Child, Command, ExitCode},
     thread,
     time::{Duration, Instant},
 };
@@ -48,13 +55,16 @@ fn main() -> ExitCode {
 struct Running(Child);
 
 impl Running {
-    fn start(kubeconfig: &str) -> Self {
+    /// In a folder with a `config`; its log is `log` there, and its flow socket `flows.sock`.
+    fn start(home: &Path) -> Self {
         let mut command = palisade();
-        command.args(["agent", "--node", "node-1", "--listen", "127.0.0.1:9402", "--kubeconfig", kubeconfig]);
+        command.args(["agent", "--node", "node-1", "--listen", "127.0.0.1:9402", "--log-format", "json"]);
+        command.arg("--kubeconfig").arg(home.join("config")).arg("--flow-socket").arg(home.join("flows.sock"));
         for variable in ["HTTP_PROXY", "http_proxy"] {
             command.env_remove(variable);
         }
-        Self(command.stderr(Stdio::null()).spawn().unwrap())
+        let log = File::options().append(true).create(true).open(home.join("log")).unwrap();
+        Self(command.stderr(log).spawn().unwrap())
     }
 
     fn kill(mut self) {
@@ -125,15 +135,16 @@ fn the_table_follows_the_cluster() {
     server.apply(&cluster);
     server.apply(&before);
     let home = Folder::with(&[("config", &server.kubeconfig("default"))]);
-    let kubeconfig = home.path().join("config").display().to_string();
-
-    let agent = Running::start(&kubeconfig);
+    let agent = Running::start(home.path());
     becomes(&with(&before));
     let begin = Instant::now();
     while !readyz().contains("200") {
         assert!(begin.elapsed() < PATIENCE, "{}", readyz());
         thread::sleep(Duration::from_millis(20));
     }
+    // Nothing was denied yet, and its flow log says so.
+    let asked = palisade().args(["flows", "--socket"]).arg(home.path().join("flows.sock")).output().unwrap();
+    assert_eq!((asked.status.code(), asked.stdout.is_empty()), (Some(1), true), "{}", support::said(&asked));
     // A change, with the watches cut in the middle of it.
     server.cut_watches();
     server.apply(&after);
@@ -142,9 +153,14 @@ fn the_table_follows_the_cluster() {
     agent.kill();
     assert_eq!(snapshot().differences(&with(&after)), Vec::<String>::new());
     server.apply(&before);
-    let agent = Running::start(&kubeconfig);
+    let agent = Running::start(home.path());
     becomes(&with(&before));
     agent.kill();
+    let log = std::fs::read_to_string(home.path().join("log")).unwrap();
+    let events: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for message in ["started", "synced", "ready", "watch trouble"] {
+        assert!(events.iter().any(|event| event["message"] == message), "{message}: {log}");
+    }
 
     let output = palisade().args(["agent", "cleanup"]).output().unwrap();
     assert!(output.status.success(), "{}", support::said(&output));

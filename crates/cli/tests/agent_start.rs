@@ -1,5 +1,10 @@
 //! The start of a node: closed by the init step, then by the agent until it knows the pods; the taint goes.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod support;
 

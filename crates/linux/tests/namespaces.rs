@@ -16,7 +16,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use palisade_linux::conntrack::{Changed, Conntrack, MarkChange, PortProtocol, Transport, Zone};
 use palisade_linux::links::{Gateway, LOOPBACK, LinkError, Mac, Neighbour, Request, Rtnetlink, VethEnd};
 use palisade_linux::netns::{NetNs, on_hopping_thread};
-use palisade_linux::nflog::{Collector, NfLog, NfLogError, Options, Record};
+use palisade_linux::nflog::{Collector, NfLog, NfLogError, Options, Record, reader_of};
 use palisade_linux::packet::{Flow, Tuple, protocol};
 use palisade_linux::sandbox::{Sandbox, SandboxError};
 use palisade_linux::sysctl::{self, SysctlError};
@@ -261,7 +261,14 @@ fn a_group_has_one_reader() -> Outcome {
     let _first = NfLog::open(&ns, 5, Options::default())?;
     let second = NfLog::open(&ns, 5, Options::default());
     assert!(matches!(second, Err(NfLogError::Refused { .. })), "{second:?}");
-    NfLog::open(&ns, 6, Options::default())?;
+    let (is_taken, here, reader, nobody) = ns.run(|| {
+        let is_taken = second.is_err_and(|error| error.is_taken());
+        (is_taken, NfLog::open_current(6, Options::default()), reader_of(5), reader_of(7))
+    })?;
+    assert!(is_taken);
+    assert!(!here?.wait(Duration::ZERO)?);
+    assert!(reader.is_some_and(|reader| reader.contains("process") || reader.contains("program")));
+    assert_eq!(nobody, None);
     Ok(())
 }
 

@@ -159,6 +159,7 @@ impl Walk<'_> {
         let packet = self.packet;
         Ok(match expression {
             Expression::EstablishedOrRelated => packet.established,
+            Expression::NewConnection => !packet.established,
             Expression::ConnectionMark(bit) => packet.connection_mark & bit == *bit,
             Expression::InterfacePrefix(prefix) => packet.interface.starts_with(prefix),
             Expression::SourceNotBehindInterface => !packet.source_behind_interface,
@@ -189,7 +190,8 @@ impl Walk<'_> {
                 self.passage.logged.push(prefix.clone());
                 true
             }
-            Expression::Limit { .. } => true,
+            // What comes by chance or in its time is taken to come.
+            Expression::Limit { .. } | Expression::OneOf(_) => true,
             Expression::Verdict(_) | Expression::AddressMap(..) | Expression::PortMap(_) => true,
         })
     }

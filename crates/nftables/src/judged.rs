@@ -31,7 +31,9 @@ fn passes_over(rule: &Rule) -> bool {
             Expression::ConnectionMark(_) | Expression::EstablishedOrRelated | Expression::SourceNotBehindInterface
         )
     };
-    rule.expressions.iter().any(never_matches) || rule.expressions.last() == Some(&Expression::Verdict(Verdict::Accept))
+    let ends_with = rule.expressions.last();
+    rule.expressions.iter().any(never_matches)
+        || matches!(ends_with, Some(Expression::Verdict(Verdict::Accept) | Expression::Log { .. }))
 }
 
 #[cfg(test)]

@@ -107,6 +107,8 @@ pub enum End {
 pub enum Expression {
     /// `ct state established,related`: matches packets of connections already allowed, and errors about them.
     EstablishedOrRelated,
+    /// `ct state new`: matches packets of connections that nobody has answered yet.
+    NewConnection,
     /// `ct mark and BIT == BIT`: matches connections that were cut.
     ConnectionMark(u32),
     /// `iifname "PREFIX*"`: matches packets that came in by an interface whose name begins so.
@@ -136,6 +138,8 @@ pub enum Expression {
         /// Packets on top, at once.
         burst: u32,
     },
+    /// `numgen random mod N 0`: matches one of N, by chance; N is not 0.
+    OneOf(u32),
     /// `counter`: counts what comes so far.
     Counter,
     /// `log prefix "PREFIX" group GROUP`: hands a copy to whoever listens to that NFLOG group.

@@ -85,6 +85,7 @@ fn element(key: &Key, verdict: Option<&Verdict>) -> String {
 fn expression(expression: &Expression) -> String {
     match expression {
         Expression::EstablishedOrRelated => "ct state established,related".to_owned(),
+        Expression::NewConnection => "ct state new".to_owned(),
         Expression::ConnectionMark(bit) => format!("ct mark & 0x{bit:08x} == 0x{bit:08x}"),
         Expression::InterfacePrefix(prefix) => format!("iifname \"{prefix}*\""),
         Expression::SourceNotBehindInterface => "fib saddr . iif oif missing".to_owned(),
@@ -103,6 +104,7 @@ fn expression(expression: &Expression) -> String {
         Expression::AddressMap(end, family, map) => format!("{} vmap @{map}", address(*end, *family)),
         Expression::PortMap(map) => format!("meta l4proto . th dport vmap @{map}"),
         Expression::Limit { rate, burst } => format!("limit rate {rate}/second burst {burst} packets"),
+        Expression::OneOf(number) => format!("numgen random mod {number} 0"),
         Expression::Counter => "counter".to_owned(),
         Expression::Log { group, prefix } => format!("log prefix {} group {group}", quoted(prefix)),
         Expression::Verdict(verdict) => verdict.to_string(),

@@ -15,7 +15,7 @@ use palisade_engine::{
 use palisade_nftables::{
     difference::{Change, Difference},
     interpret::{Packet, Payload, forward},
-    plan::{Log, Options, Plan, chain_of, plan},
+    plan::{ACCEPTED, Log, Options, Plan, Sample, chain_of, plan},
     ruleset::{Expression, FORWARD, Key, Rule, Ruleset, SetKind, Verdict},
     text,
 };
@@ -316,6 +316,22 @@ fn the_log_has_its_limit_and_the_drop_has_none() {
     assert_eq!(rules, [vec![Expression::Limit { rate: 10, burst: 20 }, log.clone()], drop.clone()]);
     assert_eq!(denial(Some(Log { group: 7, limit: None })).1, [vec![log], drop.clone()]);
     assert_eq!(denial(None).1, [drop]);
+}
+
+#[test]
+fn accepted_connections_are_logged_once_where_both_directions_have_allowed() {
+    let policies = [ingress("prod/db", "db", [rule([app("web")], [])])];
+    let plan_of = |log_accepted| planned_with(&three(), &policies, &Options { log_accepted, ..Options::default() });
+    let rules = |log_accepted| plan_of(log_accepted).ruleset.chains[FORWARD].rules.clone();
+    let sample = |one_of, limit| Some(Sample { one_of, log: Log { group: 7, limit } });
+    let (without, with) = (rules(None), rules(sample(10, Some((5, 9)))));
+    assert_eq!(without, with[..without.len()], "it is the last rule, and there only where it is asked for");
+    let log = Expression::Log { group: 7, prefix: ACCEPTED.to_owned() };
+    let limit = Expression::Limit { rate: 5, burst: 9 };
+    let [rule] = &with[without.len()..] else { panic!("{with:?}") };
+    assert_eq!(rule.expressions, [Expression::NewConnection, Expression::OneOf(10), limit, log.clone()]);
+    let all = rules(sample(1, None));
+    assert_eq!(all.last().unwrap().expressions, [Expression::NewConnection, log]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{FamilyArgument, Format, InitArguments, Input, PodArguments};
+use super::{FamilyArgument, FlowArguments, Format, InitArguments, Input, JournalArguments, PodArguments};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabCommand {
@@ -74,11 +74,10 @@ is written before all of them were told once; stopping it, however, changes noth
 A connection that a change of policy, labels or namespaces now denies is cut, in both directions, and goes
 on when the change is undone; --established=keep lets it live.
 
-It is new. Not here yet: the flow log.
-
 Examples:
   palisade agent --node worker-1
   palisade agent --node worker-1 --unknown-pods=deny --pod-interface veth
+  palisade agent --node worker-1 --log=denied,accepted --sample 100 --flow-log /var/log/palisade/flows.jsonl
   curl localhost:9402/readyz localhost:9402/metrics
   palisade agent cleanup"
 )]
@@ -112,6 +111,12 @@ pub(crate) struct AgentArguments {
     /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the pod's service account]
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) journal: JournalArguments,
+
+    #[command(flatten)]
+    pub(crate) flows: FlowArguments,
 }
 
 /// `--established`.

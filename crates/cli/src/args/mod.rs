@@ -2,6 +2,7 @@
 
 mod check;
 mod connections;
+mod flows;
 mod machine;
 mod node;
 mod questions;
@@ -14,6 +15,7 @@ use palisade_engine::model::Family;
 pub(crate) use self::{
     check::{Check, CheckFormat, FailOn},
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
+    flows::{FlowArguments, Flows, FlowsFormat, JournalArguments, JournalFormat, JournalLevel, Logged},
     machine::{
         AgentArguments, AgentCommand, Completion, Doctor, EstablishedArgument, LabCommand, LabRun, Man, Ruleset,
     },
@@ -70,6 +72,8 @@ pub(crate) enum Command {
     Ruleset(Ruleset),
     /// Enforce the cluster's policies on this node
     Agent(AgentArguments),
+    /// What an agent logged: connections that were denied or accepted, and why
+    Flows(Flows),
     /// Whether this machine can enforce policies, and what to do if not
     Doctor(Doctor),
     /// A completion script for a shell

@@ -114,8 +114,8 @@ pub enum NfLogError {
     },
     /// The kernel refused a setting.
     #[error(
-        "namespace {namespace}: NFLOG group {group}: cannot {step}: {errno} (EBUSY: another program reads this group; \
-         EINVAL or EOPNOTSUPP: the kernel has no nfnetlink_log, try `modprobe nfnetlink_log`; EPERM: enter a Sandbox first)"
+        "namespace {namespace}: NFLOG group {group}: cannot {step}: {errno} (EBUSY or EPERM: another program reads this group; \
+         EINVAL or EOPNOTSUPP: the kernel has no nfnetlink_log, try `modprobe nfnetlink_log`; EPERM, too: enter a Sandbox first)"
     )]
     Refused {
         /// The namespace.
@@ -154,7 +154,16 @@ impl NfLog {
 
     /// Binds `group` in the namespace that `hopper` is in.
     pub fn open_here(hopper: &Hopper, group: u16, options: Options) -> Result<Self, NfLogError> {
-        let namespace = hopper.place().to_owned();
+        Self::open_as(hopper.place().to_owned(), group, options)
+    }
+
+    /// Binds `group` in the namespace of the calling thread, which takes CAP_NET_ADMIN there and nothing
+    /// more: entering a namespace, also the own one, takes CAP_SYS_ADMIN.
+    pub fn open_current(group: u16, options: Options) -> Result<Self, NfLogError> {
+        Self::open_as("of this process".to_owned(), group, options)
+    }
+
+    fn open_as(namespace: String, group: u16, options: Options) -> Result<Self, NfLogError> {
         let open = || {
             let mut socket = Socket::new(NETLINK_NETFILTER)?;
             socket.bind_auto()?;
@@ -199,6 +208,17 @@ impl NfLog {
     /// What is missing so far.
     pub fn losses(&self) -> Losses {
         self.losses
+    }
+
+    /// Waits until there is something to read, at most that long; says whether there is.
+    pub fn wait(&self, at_most: Duration) -> Result<bool, NfLogError> {
+        let failed = |source| self.socket_error("waiting", source);
+        let timeout = Timespec::try_from(at_most).map_err(|error| failed(io::Error::other(error)))?;
+        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&timeout)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(failed(errno.into())),
+        }
     }
 
     /// Appends what has arrived to `records`, without waiting.
@@ -269,8 +289,53 @@ impl NfLog {
     }
 }
 
+impl NfLogError {
+    /// Whether another program reads the group, which has one reader at a time; asked in its namespace. The
+    /// kernel says EPERM then, as it does to who lacks CAP_NET_ADMIN: it is looked whether there is a reader.
+    pub fn is_taken(&self) -> bool {
+        match self {
+            Self::Refused { errno: Errno::BUSY, .. } => true,
+            Self::Refused { errno: Errno::PERM, group, .. } => reader_of(*group).is_some(),
+            Self::Refused { .. } | Self::Socket { .. } | Self::Enter(_) => false,
+        }
+    }
+}
+
+/// Who reads a group in the namespace of the calling thread, for people: `the process coroner (pid 17)`, or
+/// the number of its netlink port, which most programs take from their pid. `None`: nobody.
+pub fn reader_of(group: u16) -> Option<String> {
+    // Each line: group, port of the reader, and what does not matter here.
+    let table = std::fs::read_to_string("/proc/thread-self/net/netfilter/nfnetlink_log").ok()?;
+    let port = port_of(&table, group)?;
+    match std::fs::read_to_string(format!("/proc/{port}/comm")) {
+        Ok(name) => Some(format!("the process {} (pid {port})", name.trim_end())),
+        Err(_) => Some(format!("a program with the netlink port {port}")),
+    }
+}
+
+fn port_of(table: &str, group: u16) -> Option<u32> {
+    table.lines().find_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let is_it = words.next()?.parse() == Ok(group);
+        let port = words.next()?.parse().ok()?;
+        is_it.then_some(port)
+    })
+}
+
 impl AsFd for NfLog {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reader_of_a_group_is_found() {
+        let table = "    1   4711     3 2   128   1  1\n   17     12     0 2   128   1  1\n";
+        assert_eq!((port_of(table, 1), port_of(table, 17), port_of(table, 7)), (Some(4711), Some(12), None));
+        assert_eq!(port_of("strange\n1\n\n", 1), None);
     }
 }

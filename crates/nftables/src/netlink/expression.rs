@@ -92,6 +92,12 @@ impl Rule<'_> {
                 self.mask(6);
                 self.compare(uapi::CMP_NEQ, &0_u32.to_ne_bytes());
             }
+            Expression::NewConnection => {
+                // NEW is bit 3.
+                self.ct(uapi::CT_STATE);
+                self.mask(8);
+                self.compare(uapi::CMP_NEQ, &0_u32.to_ne_bytes());
+            }
             Expression::ConnectionMark(bit) => {
                 self.ct(uapi::CT_MARK);
                 self.mask(*bit);
@@ -162,6 +168,15 @@ impl Rule<'_> {
                 writer.be32(uapi::LIMIT_TYPE, 0);
                 writer.be32(uapi::LIMIT_FLAGS, 0);
             }),
+            Expression::OneOf(number) => {
+                self.add("numgen", |writer| {
+                    writer.be32(uapi::NUMGEN_DREG, FIRST);
+                    writer.be32(uapi::NUMGEN_MODULUS, *number);
+                    writer.be32(uapi::NUMGEN_TYPE, uapi::NUMGEN_RANDOM);
+                    writer.be32(uapi::NUMGEN_OFFSET, 0);
+                });
+                self.compare(uapi::CMP_EQ, &0_u32.to_ne_bytes());
+            }
             Expression::Counter => self.add("counter", |_| ()),
             Expression::Log { group, prefix } => self.add("log", |writer| {
                 if !prefix.is_empty() {

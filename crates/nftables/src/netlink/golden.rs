@@ -192,6 +192,22 @@ fn golden() -> Vec<Golden> {
                 "[ immediate reg 0 return ]",
             ],
         ),
+        (
+            "ct state new numgen random mod 10 0 log prefix \"accept\" group 1",
+            vec![
+                Expression::NewConnection,
+                Expression::OneOf(10),
+                Expression::Log { group: 1, prefix: "accept".to_owned() },
+            ],
+            &[
+                "[ ct load state => reg 1 ]",
+                "[ bitwise reg 1 = ( reg 1 & 0x00000008 ) ^ 0x00000000 ]",
+                "[ cmp neq reg 1 0x00000000 ]",
+                "[ numgen reg 1 = random mod 10 ]",
+                "[ cmp eq reg 1 0x00000000 ]",
+                "[ log prefix accept group 1 snaplen 0 qthreshold 0 ]",
+            ],
+        ),
         ("jump c1", vec![Expression::Verdict(Verdict::Jump("c1".to_owned()))], &["[ immediate reg 0 jump -> c1 ]"]),
         ("goto c1", vec![Expression::Verdict(Verdict::Goto("c1".to_owned()))], &["[ immediate reg 0 goto -> c1 ]"]),
     ]

@@ -39,6 +39,7 @@ pub(super) fn line(expression: &Attributes<'_>) -> String {
         "immediate" => immediate(&data),
         "fib" => fib(&data),
         "limit" => limit(&data),
+        "numgen" => numgen(&data),
         "counter" => Some("counter".to_owned()),
         "log" => log(&data),
         _ => None,
@@ -164,6 +165,12 @@ fn limit(data: &Attributes<'_>) -> Option<String> {
     let (rate, burst) = (data.be64(uapi::LIMIT_RATE)?, data.be32(uapi::LIMIT_BURST)?);
     let flags = data.be32(uapi::LIMIT_FLAGS).unwrap_or(0);
     Some(format!("limit rate {rate}/{unit} burst {burst} type {kind} flags {flags:#x}"))
+}
+
+fn numgen(data: &Attributes<'_>) -> Option<String> {
+    let ours = data.be32(uapi::NUMGEN_TYPE)? == uapi::NUMGEN_RANDOM && data.be32(uapi::NUMGEN_OFFSET).unwrap_or(0) == 0;
+    let (register, modulus) = (data.be32(uapi::NUMGEN_DREG)?, data.be32(uapi::NUMGEN_MODULUS)?);
+    ours.then(|| format!("numgen reg {register} = random mod {modulus}"))
 }
 
 fn log(data: &Attributes<'_>) -> Option<String> {

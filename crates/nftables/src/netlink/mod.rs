@@ -18,6 +18,7 @@ mod answer;
 mod attribute;
 mod batch;
 mod change;
+mod counts;
 mod element;
 mod error;
 mod expression;

@@ -217,6 +217,13 @@ pub(super) mod expression {
     pub(crate) const LIMIT_TYPE: u16 = 4;
     pub(crate) const LIMIT_FLAGS: u16 = 5;
 
+    pub(crate) const NUMGEN_DREG: u16 = 1;
+    pub(crate) const NUMGEN_MODULUS: u16 = 2;
+    pub(crate) const NUMGEN_TYPE: u16 = 3;
+    pub(crate) const NUMGEN_OFFSET: u16 = 4;
+    /// NFT_NG_RANDOM.
+    pub(crate) const NUMGEN_RANDOM: u32 = 1;
+
     pub(crate) const COUNTER_BYTES: u16 = 1;
     pub(crate) const COUNTER_PACKETS: u16 = 2;
 

@@ -4,6 +4,7 @@
 //! chain forward    cut connections ─► established ─► forged source ─► pods not known (when asked for)
 //!                  ─► map egress  by source address ──────► chain of the pod's egress profile
 //!                  ─► map ingress by destination address ─► chain of the pod's ingress profile
+//!                  ─► log, where accepted connections are logged
 //! chain of a       the port's cell: plain rules, or a verdict map on protocol and port in front
 //!   profile        each cell: one look-up in the union of the peers that its rules allow
 //!                  return = this direction allows; the packet goes on to the other direction
@@ -51,11 +52,25 @@ pub struct Options {
     pub cut_mark: u32,
     /// Whether and how dropped packets are logged.
     pub log: Option<Log>,
+    /// Whether and how new connections are logged that passed both directions.
+    pub log_accepted: Option<Sample>,
     /// What becomes of the packets of this node's pods that are not known yet.
     pub unknown_pods: UnknownPods,
 }
 
-/// The logging of dropped packets.
+/// The prefix of the log of accepted connections: no name of a chain that denies.
+pub const ACCEPTED: &str = "accepted";
+
+/// The logging of accepted connections: of one of so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// One of how many, by chance; up to 1: each.
+    pub one_of: u32,
+    /// Where to, and how many at most.
+    pub log: Log,
+}
+
+/// The logging of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log {
     /// The NFLOG group.
@@ -67,7 +82,13 @@ pub struct Log {
 impl Default for Options {
     fn default() -> Self {
         let log = Log { group: 1, limit: Some((100, 200)) };
-        Self { pod_interfaces: Vec::new(), cut_mark: 1 << 27, log: Some(log), unknown_pods: UnknownPods::Allow }
+        Self {
+            pod_interfaces: Vec::new(),
+            cut_mark: 1 << 27,
+            log: Some(log),
+            log_accepted: None,
+            unknown_pods: UnknownPods::Allow,
+        }
     }
 }
 
@@ -115,6 +136,7 @@ fn forward(options: &Options, unknown: Vec<Rule>) -> Chain {
             rules.push(Rule::new([Expression::AddressMap(end, family, map_name(direction, family))]));
         }
     }
+    rules.extend(options.log_accepted.map(accepted));
     Chain { is_base: true, rules }
 }
 
@@ -134,6 +156,16 @@ fn neighbour_discovery() -> Rule {
 fn forged() -> Chain {
     let drop = Rule::new([Expression::Counter, Expression::Verdict(Verdict::Drop)]);
     Chain { is_base: false, rules: vec![neighbour_discovery(), drop.comment("forged source address")] }
+}
+
+/// What comes to the end of the chain has passed both directions. Packets of connections that were there
+/// before do not come so far, and what conntrack makes no sense of is no connection.
+fn accepted(sample: Sample) -> Rule {
+    let Sample { one_of, log: Log { group, limit } } = sample;
+    let one_of = (one_of > 1).then_some(Expression::OneOf(one_of));
+    let limit = limit.map(|(rate, burst)| Expression::Limit { rate, burst });
+    let log = Expression::Log { group, prefix: ACCEPTED.to_owned() };
+    Rule::new([Expression::NewConnection].into_iter().chain(one_of).chain(limit).chain([log]))
 }
 
 fn map_name(direction: Direction, family: Family) -> Name {

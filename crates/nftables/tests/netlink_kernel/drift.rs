@@ -47,11 +47,16 @@ pub(crate) fn rules_count() -> Outcome {
     assert_eq!(counters.len(), 4);
     assert!(named.contains(&("forward", Some("forged source"), 0)), "{named:?}");
     assert!(named.contains(&("last", None, 0)), "{named:?}");
+    assert_eq!((kernel.packets_counted("last")?, kernel.packets_counted("no such chain")?), (Some(0), None));
     if *HAS_NFT {
         nft(&["-f", "-"], "add rule inet palisade cell counter packets 7 bytes 4294967296 comment \"seven\"")?;
         let counters = kernel.counters()?;
         let seven = counters.iter().find(|counter| counter.comment.as_deref() == Some("seven")).ok_or("not there")?;
         assert_eq!((seven.packets, seven.bytes), (7, 1 << 32));
+        // One chain alone, also beside a chain of that name in another table.
+        nft(&["-f", "-"], "table inet other { chain cell { counter packets 9 bytes 9; }; }")?;
+        nft(&["-f", "-"], "add rule inet palisade cell counter packets 5 bytes 1")?;
+        assert_eq!(kernel.packets_counted("cell")?, Some(12));
     }
     Ok(())
 }

@@ -128,6 +128,7 @@ pub(crate) fn everything() -> Ruleset {
     let forward = vec![
         Rule::new([E::ConnectionMark(0x10), E::Counter, verdict(Verdict::Drop)]).comment("cut"),
         Rule::new([E::EstablishedOrRelated, verdict(Verdict::Accept)]),
+        Rule::new([E::NewConnection, E::OneOf(7), E::Log { group: 7, prefix: "accepted".to_owned() }]),
         Rule::new([E::InterfacePrefix(name("veth")), E::SourceNotBehindInterface, E::Counter, verdict(Verdict::Drop)])
             .comment("forged source"),
         Rule::new([E::Icmpv6Types(133, 137), verdict(Verdict::Accept)]),

@@ -26,8 +26,10 @@ pub(super) fn answer(store: &mut Store, request: &Request) -> Answer {
             return http::status(422, "Invalid", &message);
         }
     }
-    patched["apiVersion"] = resource.api_version().into();
-    patched["kind"] = resource.kind.as_ref().into();
+    if let Some(object) = patched.as_object_mut() {
+        object.insert("apiVersion".to_owned(), resource.api_version().into());
+        object.insert("kind".to_owned(), resource.kind.as_ref().into());
+    }
     store.put(patched);
     let now = store.object(&resource, &key).map(|object| log::whole(&resource, object));
     http::json(200, now.unwrap_or_default())

@@ -1,0 +1,196 @@
+//! What was denied, and why: packets that the kernel logged become lines.
+//!
+//! ```text
+//! kernel ──► tap, a thread ──► the agent's loop: judge ──► Line ──┬─► output   a file, or standard output
+//!            read, count       cluster, program, chains           └─► socket   whoever connects
+//! ```
+//!
+//! The loop owns what packets are judged by, so it makes the records; it waits for nobody. Nothing is lost
+//! silently: what the kernel's rate limit kept from the log is told with the next line of the same policies,
+//! and what a slow reader missed in a line of its own ([`record`]).
+
+mod judge;
+mod output;
+pub mod record;
+mod socket;
+mod tally;
+mod tap;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    path::Path,
+    sync::{Arc, PoisonError},
+};
+
+use palisade_engine::{
+    PolicyProgram,
+    compile::ProfileId,
+    model::{Cluster, Name},
+};
+use palisade_nftables::plan::ACCEPTED;
+
+use self::{
+    judge::Judge,
+    output::{Output, Sent},
+    record::{FlowRecord, Line},
+    socket::Hub,
+    tap::{Chains, Tap},
+};
+pub use self::{
+    output::Target,
+    socket::{HISTORY, SOCKET},
+    tally::{Denied, DenyChain},
+    tap::LoggedPacket,
+};
+use crate::status::Shared;
+
+/// How many chains that are gone are remembered for packets that are still on their way.
+const RETIRED: usize = 256;
+
+/// What became of flows so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounts {
+    /// Records made.
+    pub records: u64,
+    /// Packets that were dropped by policies and not logged: the rate limit kept them from it.
+    pub suppressed: u64,
+    /// Records that somebody did not take as fast as they came, once for each who did not.
+    pub dropped: u64,
+    /// Packets that say not even whose they are, and messages that cannot be read.
+    pub unreadable: u64,
+    /// Times that the kernel's buffer was full.
+    pub overruns: u64,
+}
+
+/// The flow log of an agent.
+#[derive(Debug)]
+pub struct FlowLog {
+    node: Name,
+    status: Shared,
+    chains: Chains,
+    /// The last chains that are gone, the latest last.
+    retired: VecDeque<(String, DenyChain)>,
+    tap: Option<Tap>,
+    outputs: Vec<Output>,
+    hubs: Vec<Hub>,
+}
+
+impl FlowLog {
+    /// A log of that node that listens to nothing and is written nowhere yet.
+    pub fn of(node: impl Into<Name>, status: Shared) -> Self {
+        Self {
+            node: node.into(),
+            status,
+            chains: Chains::default(),
+            retired: VecDeque::new(),
+            tap: None,
+            outputs: Vec::new(),
+            hubs: Vec::new(),
+        }
+    }
+
+    /// Listens to an NFLOG group (`None`: only to the counters of denied packets) of the network namespace
+    /// that the calling thread is in, and calls `wake` when [`Self::turn`] has something to do.
+    ///
+    /// That somebody else reads the group is no error: it is said, and tried again.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn listen(&mut self, group: Option<u16>, wake: impl Fn() + Send + 'static) -> io::Result<()> {
+        self.tap = Some(Tap::start(group, Arc::clone(&self.chains), self.status.clone(), wake)?);
+        Ok(())
+    }
+
+    /// Writes lines there, too.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for appending.
+    pub fn write_to(&mut self, target: &Target) -> io::Result<()> {
+        self.outputs.push(Output::start(target, self.status.clone())?);
+        Ok(())
+    }
+
+    /// Tells lines to whoever connects to a socket at that path, too.
+    ///
+    /// # Errors
+    /// When it cannot be made there, or somebody else listens there.
+    pub fn tell_at(&mut self, path: &Path) -> io::Result<()> {
+        self.hubs.push(Hub::listen(path)?);
+        Ok(())
+    }
+
+    /// Takes note of the chains that deny (`denials` of a plan), and of what the program says of them. To be
+    /// called before the plan comes into force.
+    pub fn planned(&mut self, cluster: &Cluster, program: &PolicyProgram, denials: &BTreeMap<String, ProfileId>) {
+        let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        let chains = chains.get_or_insert_default();
+        if chains.len() == denials.len() && chains.keys().eq(denials.keys()) {
+            return;
+        }
+        self.retired.retain(|(name, _)| !denials.contains_key(name));
+        let gone = chains.iter().filter(|(name, _)| !denials.contains_key(*name));
+        self.retired.extend(gone.map(|(name, chain)| (name.clone(), chain.clone())));
+        chains.retain(|name, _| denials.contains_key(name));
+        let excess = self.retired.len().saturating_sub(RETIRED);
+        self.retired.drain(..excess);
+        for (name, id) in denials {
+            // A chain's name comes from what is said of it: who has the name has the rest.
+            chains.entry(name.clone()).or_insert_with(|| {
+                let profile = program.profile(*id);
+                let policies = profile.tiers.iter().flat_map(|tier| &tier.policies);
+                let mut policies: Vec<String> = policies.map(|policy| cluster.policy(*policy).id.to_string()).collect();
+                policies.sort();
+                policies.dedup();
+                DenyChain { direction: profile.direction, policies }
+            });
+        }
+    }
+
+    /// Records every packet that has come since the last time.
+    pub fn turn(&mut self, cluster: &Cluster, program: &PolicyProgram) {
+        loop {
+            let Some(tap) = &self.tap else { return };
+            let (lost, packet) = (tap.lost(), tap.next());
+            if lost > 0 {
+                self.send(&Line::Lost(lost));
+            }
+            let Some(packet) = packet else { return };
+            self.record(&packet, cluster, program);
+        }
+    }
+
+    /// Records one packet: judges it, and hands the line to whoever takes lines.
+    pub fn record(&mut self, packet: &LoggedPacket, cluster: &Cluster, program: &PolicyProgram) {
+        if packet.tuple.is_none() {
+            return self.status.with(|status| status.flows.unreadable += 1);
+        }
+        if let Some(record) = self.judge(packet, cluster, program) {
+            self.send(&Line::Flow(Box::new(record)));
+            self.status.with(|status| status.flows.records += 1);
+        }
+    }
+
+    /// What a packet comes to; `None` when it cannot be read, or is no business of this node's policies.
+    pub fn judge(&self, packet: &LoggedPacket, cluster: &Cluster, program: &PolicyProgram) -> Option<FlowRecord> {
+        let tuple = packet.tuple.as_ref()?;
+        let judge = Judge { cluster, program, node: &self.node };
+        if packet.prefix == ACCEPTED {
+            return judge.accepted(packet, tuple);
+        }
+        let chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = || chains.as_ref()?.get(&packet.prefix);
+        let retired = || self.retired.iter().find(|(name, _)| *name == packet.prefix).map(|(_, chain)| chain);
+        present().or_else(retired).map(|chain| judge.denied(packet, tuple, chain))
+    }
+
+    fn send(&mut self, line: &Line) {
+        let text: Arc<str> = line.to_json().into();
+        let mut dropped: u64 =
+            self.outputs.iter_mut().map(|output| u64::from(output.send(&text) == Sent::Dropped)).sum();
+        dropped += self.hubs.iter().map(|hub| hub.send(&text)).sum::<u64>();
+        if dropped > 0 {
+            self.status.with(|status| status.flows.dropped += dropped);
+        }
+    }
+}
