@@ -1,6 +1,6 @@
 //! The Linux side of Palisade: network namespaces, links and routes, NFLOG.
 //! The only crate of the workspace that may hold `unsafe` code, and it holds
-//! it in one small module (`unshare`).
+//! it in two small modules (`unshare` and `join`).
 //!
 //! ```text
 //! sandbox::Sandbox   once, first thing in main: a process that may make namespaces
@@ -9,6 +9,7 @@
 //!              ├─ sysctl             /proc/sys/net of the namespace it is in
 //!              ├─ links::Rtnetlink   veth pairs, addresses, routes, neighbours
 //!              └─ nflog::NfLog       the packets that a ruleset logs there
+//! join::enter        another process goes into what a lab holds, to run a command there
 //! packet::Tuple      which connection a packet belongs to (pure)
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! long as a descriptor or a thread refers to it, so the kernel takes all of
 //! it down when the process ends, however it ends.
 
+pub mod join;
 pub mod links;
 mod netlink;
 pub mod netns;
