@@ -32,7 +32,7 @@ use crate::{
 /// The NFLOG group of the lab's rulesets; each node has a network namespace, and so groups, of its own.
 const LOG_GROUP: u16 = 1;
 /// How the names of the interfaces begin that lead to a pod.
-const POD_INTERFACES: &str = "pod";
+pub(crate) const POD_INTERFACES: &str = "pod";
 
 /// What the lab saw.
 #[derive(Debug)]
