@@ -2,6 +2,7 @@
 
 mod check;
 mod connections;
+mod lab;
 mod machine;
 mod questions;
 
@@ -13,7 +14,8 @@ use palisade_engine::model::Family;
 pub(crate) use self::{
     check::{Check, CheckFormat, FailOn},
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
-    machine::{AgentArguments, AgentCommand, Completion, Doctor, LabCommand, LabRun, Man, Ruleset},
+    lab::{LabChange, LabCommand, LabDown, LabExec, LabList, LabRun, LabUp},
+    machine::{AgentArguments, AgentCommand, Completion, Doctor, Man, Ruleset},
     questions::{Coverage, Describe, DescribeFormat, Explain, Reach, TestArguments, TestFormat, Verdicts},
 };
 

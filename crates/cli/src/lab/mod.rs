@@ -1,10 +1,32 @@
-//! `palisade lab run`: the cluster as network namespaces, every connection with real packets.
+//! `palisade lab`: the cluster as network namespaces. `run` tries every connection with real packets; the
+//! others are for playing with a lab that stays up.
+//!
+//! ```text
+//! up ──► holder   one process has the lab, and listens at a socket without a file (see `door`)
+//!          ▲
+//!          ├── exec            gets the descriptors of a pod's namespaces, goes there, runs the command
+//!          ├── apply, delete   send texts, and are told what changed
+//!          └── list, down
+//! ```
 
+mod change;
 mod compact;
+mod door;
+mod exec;
+mod holder;
 mod matrix;
 mod progress;
 mod report;
+mod running;
 mod trials;
+mod up;
+
+pub(crate) use self::{
+    change::{apply, delete},
+    exec::exec,
+    running::{down, list},
+    up::up,
+};
 
 use std::process::ExitCode;
 
