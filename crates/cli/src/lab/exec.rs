@@ -78,7 +78,9 @@ fn run(program: &OsString, rest: &[OsString], lab: UnixStream) -> Result<ExitCod
         Ok(child) => child,
         Err(error) => {
             let (code, why) = match error.kind() {
+                // Where a folder of PATH is closed, the kernel's answer is about that.
                 ErrorKind::NotFound => (NOT_FOUND, not_found(&name)),
+                ErrorKind::PermissionDenied if !is_anywhere(program) => (NOT_FOUND, not_found(&name)),
                 _ => (CANNOT_RUN, format!("{name} cannot be run: {error}")),
             };
             screen::error(&anyhow!(why));
@@ -104,6 +106,13 @@ fn end_with(mut lab: UnixStream, command: Pid) {
     ENDED.store(true, Ordering::Release);
     // It may have ended by itself; this process has not waited for it then, so the number is still its.
     _ = kill_process(command, Signal::KILL);
+}
+
+/// Whether a folder of PATH has a file of that name.
+fn is_anywhere(program: &OsString) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Path::new(program).components().count() > 1
+        || std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn not_found(name: &str) -> String {

@@ -68,7 +68,8 @@ pub(crate) fn run(arguments: &LabRun) -> Result<ExitCode> {
     // Before any thread starts: a process with threads cannot have a user namespace of its own.
     let sandbox = Sandbox::enter().context("the lab needs a network namespace of its own")?;
     let mut line = ProgressLine::new();
-    let report = enforcement::run(&cluster, &program, &flows, Timing::default(), &mut |step| line.show(step));
+    let how = (Timing::default(), arguments.wiring.into());
+    let report = enforcement::run_wired(&cluster, &program, &flows, how, &mut |step| line.show(step));
     line.clear();
     let report = report.map_err(|error| explained(error, &trials))?;
 

@@ -99,7 +99,9 @@ impl Network {
         node.submit(&plan.to_pod(index, pod, host))?;
         for (number, other) in plan.bridged_with(index, pod) {
             if let Some(namespace) = self.pod(number) {
-                Rtnetlink::open(namespace)?.submit(&plan::on_link(other, pod).collect::<Vec<_>>())?;
+                // They may remember somebody else at the address, as they would without a gratuitous ARP.
+                let known = plan.neighbours(index, pod);
+                Rtnetlink::open(namespace)?.submit(&known.chain(plan::on_link(other, pod)).collect::<Vec<_>>())?;
             }
         }
         let behind = pod.addresses().map(|address| Plan::behind(address, Plan::node_link(pod.node)));

@@ -169,6 +169,12 @@ impl Plan<'_> {
         others.filter(move |(number, other)| bridged && *number != index && other.node == node)
     }
 
+    /// Where the others on a bridge find a pod.
+    pub(super) fn neighbours(&self, index: usize, pod: &PodHost) -> impl Iterator<Item = Request<'static>> {
+        let mac = lower_mac(self.pod_link(index));
+        pod.addresses().map(move |address| Request::Neighbour(Neighbour { address, link: UPLINK, mac }))
+    }
+
     /// What a node needs to reach one of its pods.
     pub(super) fn to_pod(&self, number: usize, pod: &PodHost, node: &NodeHost) -> Vec<Request<'static>> {
         let link = self.pod_link(number);
