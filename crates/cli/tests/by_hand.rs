@@ -334,13 +334,13 @@ fn nothing_is_left() {
 /// The process that holds a lab: the one whose arguments name it and say that it is apart.
 fn holder(name: &str) -> u32 {
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    let ids = processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
     let is_it = |id: &u32| {
         let arguments = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
         let arguments: Vec<&[u8]> = arguments.split(|byte| *byte == 0).collect();
         arguments.contains(&name.as_bytes()) && arguments.contains(&&b"--detached"[..])
     };
-    ids.filter(is_it).next().unwrap()
+    ids.find(is_it).unwrap()
 }
 
 /// The same as an ordinary user, when the tests run as root.

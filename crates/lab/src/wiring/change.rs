@@ -94,7 +94,9 @@ impl Network {
         let (Some(namespace), Some(host)) = (self.pod(index), self.topology.nodes.get(pod.node)) else { return Ok(()) };
         let mut own = on_hopping_thread(|hopper| prepare(hopper, namespace, &plan.settings(false)))??;
         let mut node = self.rtnetlink_of_node(pod.node)?;
-        node.submit(&[plan.pod_pair(index, namespace)].into_iter().chain(plan.into_bridge(index)).collect::<Vec<_>>())?;
+        node.submit(
+            &[plan.pod_pair(index, namespace)].into_iter().chain(plan.port_of_bridge(index)).collect::<Vec<_>>(),
+        )?;
         own.submit(&plan.pod(index, pod))?;
         node.submit(&plan.to_pod(index, pod, host))?;
         for (number, other) in plan.bridged_with(index, pod) {

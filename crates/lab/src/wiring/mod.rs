@@ -231,7 +231,7 @@ impl Network {
             let mut requests: Vec<_> = plan.bridge(index).into_iter().collect();
             for (pod, (_, ns)) in own {
                 requests.push(plan.pod_pair(pod, ns));
-                requests.extend(plan.into_bridge(pod));
+                requests.extend(plan.port_of_bridge(pod));
             }
             node.submit(&requests)?;
         }

@@ -133,7 +133,7 @@ impl Plan<'_> {
     }
 
     /// The link of a pod into the bridge of its node.
-    pub(super) fn into_bridge(&self, pod: usize) -> Option<Request<'static>> {
+    pub(super) fn port_of_bridge(&self, pod: usize) -> Option<Request<'static>> {
         let link = self.pod_link(pod).index;
         (self.wiring == Wiring::Bridged).then_some(Request::Enslave { link, bridge: BRIDGE })
     }
