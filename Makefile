@@ -53,6 +53,6 @@ clean: ## remove what was built
 	@sh scripts/need.sh cc:gcc ld:binutils
 
 .tools:
-	@sh scripts/need.sh nft:nftables unshare:util-linux setpriv:util-linux ip:iproute2
+	@sh scripts/need.sh nft:nftables unshare:util-linux setpriv:util-linux ip:iproute2 curl:curl wget:wget nc:netcat-openbsd ping:iputils-ping
 	@command -v google-chrome >/dev/null || sh scripts/need.sh chromium:chromium || \
 		echo 'skipped: chromium cannot be installed here, so the page is not tried in a browser'

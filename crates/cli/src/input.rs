@@ -12,7 +12,7 @@ use palisade_manifest::{
     read::read_onto,
     read_paths,
     render::{Excerpt, Renderer},
-    texts::{ReadAgain, Texts},
+    texts::{ReadAgain, SourceText as _, Texts},
 };
 
 use crate::{
@@ -111,6 +111,26 @@ pub(crate) fn read_as(paths: &[PathBuf], recursive: bool, namespace: &str, serve
 /// When something of it was not understood, unless the answer may leave it out. The mistakes have
 /// been shown by then, and the error is empty.
 pub(crate) fn cluster(input: &Input) -> Result<Read> {
+    let Understood { reading, common, namespace } = reading(input)?;
+    let (cluster, texts) = consistent(reading)?;
+    warn_of_nothing(input, &cluster);
+    Ok(Read { cluster, excerpts: Excerpts { texts, common }, namespace })
+}
+
+/// Objects as they were read, and understood.
+pub(crate) struct Understood {
+    pub(crate) reading: Reading,
+    /// What the names of inputs begin with that nobody needs to read.
+    common: Option<String>,
+    /// The namespace of what names none on the command line.
+    pub(crate) namespace: String,
+}
+
+/// Reads everything that was given.
+///
+/// # Errors
+/// As [`cluster`], but for contradictions between objects.
+pub(crate) fn reading(input: &Input) -> Result<Understood> {
     one_of(&input.paths, &input.cluster)?;
     let (reading, common, namespace) = if input.paths.is_empty() {
         let (cluster, reading) = live::read(&input.cluster)?;
@@ -121,9 +141,17 @@ pub(crate) fn cluster(input: &Input) -> Result<Read> {
     };
     let namespace = input.namespace.clone().unwrap_or(namespace);
     let reading = understood(reading, input)?;
-    let (cluster, texts) = consistent(reading)?;
-    warn_of_nothing(input, &cluster);
-    Ok(Read { cluster, excerpts: Excerpts { texts, common }, namespace })
+    Ok(Understood { reading, common, namespace })
+}
+
+/// The texts of a reading, each with the name of its input.
+pub(crate) fn texts(reading: &Reading) -> Result<Vec<(String, String)>> {
+    let again = ReadAgain::new(&reading.inventory.sources, &reading.texts);
+    let text = |(file, name): (palisade_engine::model::FileId, &Name)| match again.text(file) {
+        Some(text) => Ok((name.to_string(), text.as_str().to_owned())),
+        None => Err(anyhow!("{name} cannot be read a second time")),
+    };
+    reading.inventory.sources.iter().map(text).collect()
 }
 
 /// The same where the question is who may connect with whom: policies alone connect nobody, and "nothing

@@ -1,4 +1,10 @@
 //! What `deploy/` would put into a cluster: read by our own reader, and held to what it promises.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod support;
 

@@ -20,6 +20,12 @@ fn main() {
     if let Err(why) = &lab {
         eprintln!("skipped: no lab here, so no example runs with real packets: {why}");
     }
+    let bridged = Path::new("/proc/sys/net/bridge").exists();
+    if !bridged {
+        eprintln!(
+            "skipped: no bridge here shows its packets to rules (sudo modprobe br_netfilter), so nothing runs bridged"
+        );
+    }
     let mut trials = Vec::new();
     for folder in folders(&examples) {
         let name = folder.strip_prefix(&examples).unwrap().display().to_string();
@@ -27,7 +33,12 @@ fn main() {
             let folder = folder.clone();
             trials.push(Trial::test(format!("verdicts::{name}::IPv{family}"), move || verdicts(&folder, family)));
         }
-        trials.push(Trial::test(format!("lab::{name}"), move || in_lab(&folder)).with_ignored_flag(lab.is_err()));
+        for wiring in ["routed", "bridged"] {
+            let folder = folder.clone();
+            let ignored = lab.is_err() || (wiring == "bridged" && !bridged);
+            let trial = Trial::test(format!("lab::{name}::{wiring}"), move || in_lab(&folder, wiring));
+            trials.push(trial.with_ignored_flag(ignored));
+        }
     }
     assert!(trials.len() > 60, "the examples are gone");
     libtest_mimic::run(&arguments, trials).exit();
@@ -40,8 +51,9 @@ fn verdicts(folder: &Path, family: &str) -> Result<(), Failed> {
     if output.status.code() == Some(0) { Ok(()) } else { Err(said(&output).into()) }
 }
 
-fn in_lab(folder: &Path) -> Result<(), Failed> {
+fn in_lab(folder: &Path, wiring: &str) -> Result<(), Failed> {
     let flows = folder.join("flows.tsv");
-    let output = palisade().args(["lab", "run", "--flows"]).arg(flows).arg("-f").arg(folder).output()?;
+    let output =
+        palisade().args(["lab", "run", "--wiring", wiring, "--flows"]).arg(flows).arg("-f").arg(folder).output()?;
     if output.status.code() == Some(0) { Ok(()) } else { Err(said(&output).into()) }
 }

@@ -26,13 +26,13 @@ use palisade_nftables::{
 
 use crate::{
     probe::{self, Observation, Probe, ProbeError, Timing},
-    wiring::{HostRef, Network, NodeHost, OutsideHost, PodHost, Topology, WiringError},
+    wiring::{self, HostRef, Network, NodeHost, OutsideHost, PodHost, Topology, Wiring, WiringError},
 };
 
 /// The NFLOG group of the lab's rulesets; each node has a network namespace, and so groups, of its own.
 const LOG_GROUP: u16 = 1;
 /// How the names of the interfaces begin that lead to a pod.
-const POD_INTERFACES: &str = "pod";
+pub(crate) const POD_INTERFACES: &str = "pod";
 
 /// What the lab saw.
 #[derive(Debug)]
@@ -205,11 +205,25 @@ pub fn run(
     timing: Timing,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Report, LabError> {
+    run_wired(cluster, program, flows, (timing, Wiring::Routed), progress)
+}
+
+/// As [`run`], with pods joined with their nodes in another way.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_wired(
+    cluster: &Cluster,
+    program: &PolicyProgram,
+    flows: &[Flow],
+    (timing, wiring): (Timing, Wiring),
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Report, LabError> {
     progress(Progress::Wiring);
     let start = Instant::now();
     let places = Places::of(cluster, flows);
     let probes = places.probes(flows)?;
-    let network = Network::up(&places.topology)?;
+    let network = Network::up_with(&places.topology, wiring::Options { wiring, ..wiring::Options::default() })?;
     let mut times = Times { up: start.elapsed(), ..Times::default() };
 
     let start = Instant::now();

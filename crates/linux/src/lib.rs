@@ -1,7 +1,7 @@
 //! The Linux side of Palisade: network namespaces, links and routes, conntrack,
 //! NFLOG.
 //! The only crate of the workspace that may hold `unsafe` code, and it holds
-//! it in one small module (`unshare`).
+//! it in two small modules (`unshare` and `join`).
 //!
 //! ```text
 //! sandbox::Sandbox   once, first thing in main: a process that may make namespaces
@@ -11,6 +11,7 @@
 //!              ├─ links::Rtnetlink   veth pairs, addresses, routes, neighbours
 //!              ├─ nflog::NfLog       the packets that a ruleset logs there
 //!              └─ conntrack::Conntrack   the connections that it follows
+//! join::enter        another process goes into what a lab holds, to run a command there
 //! packet::Tuple      which connection a packet belongs to (pure)
 //! ```
 //!
@@ -19,6 +20,7 @@
 //! it down when the process ends, however it ends.
 
 pub mod conntrack;
+pub mod join;
 pub mod links;
 mod netlink;
 pub mod netns;

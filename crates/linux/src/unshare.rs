@@ -1,4 +1,4 @@
-//! `unshare(2)`: the one system call of this crate that rustix marks `unsafe`.
+//! `unshare(2)`, which rustix marks `unsafe`.
 #![expect(
     unsafe_code,
     reason = "rustix marks unshare unsafe because CLONE_FILES can leave a thread with other descriptors"
@@ -21,4 +21,11 @@ pub(crate) fn user_network_mount() -> Result<()> {
     let flags = UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWNS;
     // SAFETY: as above, CLONE_FILES is not among the flags.
     unsafe { unshare_unsafe(flags) }
+}
+
+/// Moves the calling process (its only thread) into a new mount namespace (needs CAP_SYS_ADMIN in the
+/// current user namespace).
+pub(crate) fn mount() -> Result<()> {
+    // SAFETY: as above, CLONE_FILES is not among the flags.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
 }

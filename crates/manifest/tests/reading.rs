@@ -10,8 +10,8 @@
 use std::{fs, path::PathBuf};
 
 use palisade_engine::model::{
-    Direction, Family, NamespaceScope, Operator, Peer, Phase, PolicyTypes, PortMatch, PortRange, Protocol, Span,
-    TargetPort, WorkloadKind,
+    Direction, Family, NamespaceScope, Operator, Peer, Phase, PolicyTypes, PortMatch, PortRange, Protocol, ServiceType,
+    Span, TargetPort, WorkloadKind,
 };
 use palisade_manifest::{Diagnostic, ReadOptions, Reading, read_bytes, read_paths, read_text};
 
@@ -282,6 +282,11 @@ kind: Service
 metadata: {name: alias}
 spec: {type: ExternalName, externalName: example.org}
 ---
+apiVersion: v1
+kind: Service
+metadata: {name: outward}
+spec: {type: NodePort, ports: [{port: 80, nodePort: 30080}, {port: 81, nodePort: 0, name: b}]}
+---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: web-abc, labels: {kubernetes.io/service-name: web}}
@@ -292,13 +297,17 @@ endpoints:
 ports: [{name: http, port: 8080, protocol: TCP}, {}]
 ",
     );
-    let [web, headless, alias] = reading.inventory.services.as_slice() else { panic!("three services") };
+    let [web, headless, alias, outward] = reading.inventory.services.as_slice() else { panic!("four services") };
     assert_eq!(web.selector.as_ref().unwrap().to_string(), "app=web");
     assert_eq!(web.addresses.len(), 2);
     assert_eq!(web.ports[0].target, TargetPort::Named("http".into()));
     assert_eq!(web.ports[1].target, TargetPort::Number(5353));
     assert_eq!(web.ports[2].target, TargetPort::Number(443));
     assert!(headless.addresses.is_empty() && headless.selector.is_none());
+    let kinds = [web, headless, alias, outward].map(|service| service.kind);
+    use ServiceType::{ClusterIp, Headless, NodePort};
+    assert_eq!(kinds, [ClusterIp, Headless, ClusterIp, NodePort]);
+    assert_eq!(outward.ports.iter().map(|port| port.node_port).collect::<Vec<_>>(), [Some(30080), None]);
     assert_eq!(alias.external_name.as_deref(), Some("example.org"));
     let slice = &reading.inventory.endpoint_slices[0];
     assert_eq!(slice.service.as_deref(), Some("web"));
@@ -309,6 +318,12 @@ ports: [{name: http, port: 8080, protocol: TCP}, {}]
     let reading = read(bad);
     assert_eq!(reading.diagnostics[0].field.as_deref(), Some("spec.ports[0].targetPort"));
     assert_eq!(reading.diagnostics[0].primary.as_ref().unwrap().label, "write 8080, without quotes");
+
+    let bad = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {type: Nodeport, ports: [{port: 80, nodePort: 70000}]}\n";
+    let reading = read(bad);
+    let fields: Vec<&str> = reading.diagnostics.iter().filter_map(|finding| finding.field.as_deref()).collect();
+    assert_eq!(fields, ["spec.type", "spec.ports[0].nodePort"]);
+    assert_eq!(reading.diagnostics[0].primary.as_ref().unwrap().label, "write `NodePort`");
 }
 
 #[test]

@@ -19,3 +19,4 @@ pub mod path;
 pub mod plan;
 pub mod ruleset;
 pub mod text;
+pub mod translation;

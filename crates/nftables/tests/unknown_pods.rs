@@ -1,6 +1,6 @@
 //! Addresses of pods that nobody told of yet are held closed, and only those.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code: a wrong fixture shall fail")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code: a wrong fixture shall fail")]
 
 use ipnet::IpNet;
 use palisade_engine::{

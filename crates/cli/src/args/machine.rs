@@ -1,45 +1,10 @@
-//! The arguments of what has to do with this machine: the lab, the node, the shell.
+//! The arguments of what has to do with this machine: the node, the shell.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{FamilyArgument, FlowArguments, Format, InitArguments, Input, JournalArguments, PodArguments};
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum LabCommand {
-    /// Bring the cluster up, enforce its policies, try every connection, and compare with the prediction
-    Run(LabRun),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Pods, nodes and outside hosts become network namespaces; nothing outside of them changes, no root is
-needed, and all of it is gone when the command ends. Each connection is first tried without rules,
-where it must succeed, and then with the ruleset that the nodes would get: a denial counts only when
-the ruleset itself reports it.
-
-Exit codes: 0 all as predicted and expected, 1 some not, 2 could not run.
-
-Examples:
-  palisade lab run -f examples/three-tier
-  palisade lab run -f manifests/ --flows flows.tsv --family 6")]
-pub(crate) struct LabRun {
-    #[command(flatten)]
-    pub(crate) input: Input,
-
-    /// Try these connections, as for `verdicts`, instead of every pod to every listening port
-    #[arg(long, value_name = "FILE")]
-    pub(crate) flows: Option<PathBuf>,
-
-    /// Only this IP family [default: every family that both ends have]
-    #[arg(long)]
-    pub(crate) family: Option<FamilyArgument>,
-
-    /// The form of the answer
-    #[arg(short, long, default_value = "text")]
-    pub(crate) output: Format,
-}
+use super::{FlowArguments, Format, InitArguments, Input, JournalArguments, PodArguments};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -3,6 +3,7 @@
 mod check;
 mod connections;
 mod flows;
+mod lab;
 mod machine;
 mod node;
 mod questions;
@@ -16,9 +17,8 @@ pub(crate) use self::{
     check::{Check, CheckFormat, FailOn},
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
     flows::{FlowArguments, Flows, FlowsFormat, JournalArguments, JournalFormat, JournalLevel, Logged},
-    machine::{
-        AgentArguments, AgentCommand, Completion, Doctor, EstablishedArgument, LabCommand, LabRun, Man, Ruleset,
-    },
+    lab::{LabChange, LabCommand, LabDown, LabExec, LabList, LabRun, LabUp},
+    machine::{AgentArguments, AgentCommand, Completion, Doctor, EstablishedArgument, Man, Ruleset},
     node::{InitArguments, PodArguments, UnknownPodsArgument},
     questions::{Coverage, Describe, DescribeFormat, Explain, Reach, TestArguments, TestFormat, Verdicts},
 };

@@ -325,6 +325,15 @@ fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
 }
 
 impl Party {
+    /// Whom the cluster has there: a pod or node, also when it was named by its address.
+    pub(crate) fn endpoint(&self, cluster: &Cluster) -> (Endpoint, Option<IpAddr>) {
+        match self.place {
+            Place::Pod(pod) => (Endpoint::Pod(pod), None),
+            Place::Node(node) => (Endpoint::Node(node), None),
+            Place::Address(address) => (cluster.endpoint_of(address), Some(address)),
+        }
+    }
+
     /// The pod, when it is one.
     pub(crate) fn pod(&self) -> Option<PodId> {
         match self.place {

@@ -1,10 +1,32 @@
-//! `palisade lab run`: the cluster as network namespaces, every connection with real packets.
+//! `palisade lab`: the cluster as network namespaces. `run` tries every connection with real packets; the
+//! others are for playing with a lab that stays up.
+//!
+//! ```text
+//! up ──► holder   one process has the lab, and listens at a socket without a file (see `door`)
+//!          ▲
+//!          ├── exec            gets the descriptors of a pod's namespaces, goes there, runs the command
+//!          ├── apply, delete   send texts, and are told what changed
+//!          └── list, down
+//! ```
 
+mod change;
 mod compact;
+mod door;
+mod exec;
+mod holder;
 mod matrix;
 mod progress;
 mod report;
+mod running;
 mod trials;
+mod up;
+
+pub(crate) use self::{
+    change::{apply, delete},
+    exec::exec,
+    running::{down, list},
+    up::up,
+};
 
 use std::process::ExitCode;
 
@@ -46,7 +68,8 @@ pub(crate) fn run(arguments: &LabRun) -> Result<ExitCode> {
     // Before any thread starts: a process with threads cannot have a user namespace of its own.
     let sandbox = Sandbox::enter().context("the lab needs a network namespace of its own")?;
     let mut line = ProgressLine::new();
-    let report = enforcement::run(&cluster, &program, &flows, Timing::default(), &mut |step| line.show(step));
+    let how = (Timing::default(), arguments.wiring.into());
+    let report = enforcement::run_wired(&cluster, &program, &flows, how, &mut |step| line.show(step));
     line.clear();
     let report = report.map_err(|error| explained(error, &trials))?;
 

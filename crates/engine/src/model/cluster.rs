@@ -211,6 +211,13 @@ impl Cluster {
         if conflicts.is_empty() { Ok(cluster) } else { Err(conflicts) }
     }
 
+    /// The same cluster after `edit` has given its Services what they lack, such as addresses.
+    #[must_use]
+    pub fn with_services(mut self, edit: impl FnOnce(&mut Vec<Service>)) -> Self {
+        edit(&mut self.parts.services);
+        self
+    }
+
     pub(super) fn index(parts: Parts) -> (Self, Vec<Conflict>) {
         let pod_index = parts.pods.iter().enumerate().map(|(i, pod)| (pod.id.clone(), PodId::at(i))).collect();
         let mut families = [0; 2];

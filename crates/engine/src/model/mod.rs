@@ -33,8 +33,8 @@ pub use inventory::{Conflict, Inventory, ObjectKind};
 pub use labels::{LabelSelector, Labels, Operator, Requirement};
 pub use names::{Name, ObjectRef};
 pub use objects::{
-    EndpointSlice, Namespace, Node, OwnerRef, Phase, Pod, PodTemplate, Service, ServicePort, SliceEndpoint, SlicePort,
-    TargetPort, Workload, WorkloadKind,
+    EndpointSlice, Namespace, Node, OwnerRef, Phase, Pod, PodTemplate, Service, ServicePort, ServiceType,
+    SliceEndpoint, SlicePort, TargetPort, Workload, WorkloadKind,
 };
 pub use policy::{
     Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, PolicyPort, PolicyRule, PolicyTypes, PortMatch,

@@ -196,14 +196,28 @@ pub struct PodTemplate {
     pub ports: Vec<ContainerPort>,
 }
 
+/// `spec.type` of a Service, as far as it has addresses; an alias has [`Service::external_name`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ServiceType {
+    /// `ClusterIP`: reached at its own addresses.
+    #[default]
+    ClusterIp,
+    /// `clusterIP: None`: only a name for its pods.
+    Headless,
+    /// `NodePort`, or `LoadBalancer`, which has node ports too: reached at every node as well.
+    NodePort,
+}
+
 /// A Service.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// Its namespace and name.
     pub id: ObjectRef,
+    /// How it is reached.
+    pub kind: ServiceType,
     /// `spec.selector`; `None` when there is none (its EndpointSlices are somebody else's work).
     pub selector: Option<LabelSelector>,
-    /// `spec.clusterIPs` (or `clusterIP`); empty when headless.
+    /// `spec.clusterIPs` (or `clusterIP`); empty when headless, or when no cluster has given it any yet.
     pub addresses: Vec<IpAddr>,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
@@ -224,6 +238,8 @@ pub struct ServicePort {
     pub port: u16,
     /// `targetPort`; the same as `port` when not given.
     pub target: TargetPort,
+    /// `nodePort`, once there is one.
+    pub node_port: Option<u16>,
 }
 
 /// `targetPort`.

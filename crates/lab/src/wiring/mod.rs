@@ -11,10 +11,11 @@
 //! own node it passes that node's `input` and `output`. The fabric has no
 //! ruleset.
 
+mod change;
 mod plan;
 mod topology;
 
-pub use topology::{HostRef, NodeHost, OutsideHost, PodHost, Topology, TopologyError};
+pub use topology::{HostRef, NodeHost, Options, OutsideHost, PodHost, Topology, TopologyError, Wiring};
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -47,6 +48,17 @@ pub enum WiringError {
         /// Whose it is.
         owner: String,
     },
+    /// Bridged packets would pass no rule.
+    #[error(
+        "this kernel does not show bridged packets to the rules (no net.{setting} in namespace {namespace}), so policies between \
+         pods of one node would not hold: load the module with `sudo modprobe br_netfilter`, or leave out `--wiring bridged`"
+    )]
+    NoBridgeNetfilter {
+        /// The setting that is missing.
+        setting: String,
+        /// Where.
+        namespace: String,
+    },
     /// There are too many hosts for this process.
     #[error(
         "the lab needs {needed} open files for its namespaces alone, and this process may have {limit}: raise it with `ulimit -Hn`, or wire fewer pods"
@@ -71,11 +83,14 @@ pub enum WiringError {
 /// A running topology.
 #[derive(Debug)]
 pub struct Network {
+    topology: Topology,
+    wiring: Wiring,
+    ipv6: bool,
     nodes: Vec<NetNs>,
-    pods: Vec<NetNs>,
+    /// None for one that was removed: the places of the others stay.
+    pods: Vec<Option<NetNs>>,
     pod_links: Vec<PodLink>,
     outside: NetNs,
-    outside_hosts: usize,
     fabric: NetNs,
     /// Which source ports the probes have used, for they must not come again.
     pub(crate) source_numbers: Mutex<SourceNumbers>,
@@ -96,6 +111,11 @@ impl Network {
     /// Wires `topology`. When this returns, packets flow: links are up, IPv6
     /// addresses are usable, every neighbour is known.
     pub fn up(topology: &Topology) -> Result<Self, WiringError> {
+        Self::up_with(topology, Options::default())
+    }
+
+    /// As [`up`](Self::up), otherwise wired.
+    pub fn up_with(topology: &Topology, options: Options) -> Result<Self, WiringError> {
         topology.check()?;
         let ipv6 = topology.addresses().find(|(address, _)| address.is_ipv6());
         if let Some((address, owner)) = &ipv6
@@ -110,13 +130,18 @@ impl Network {
             return Err(WiringError::Descriptors { needed, limit });
         }
 
-        let plan = Plan { topology, ipv6: ipv6.is_some() };
+        let ipv6 = ipv6.is_some() || (options.always_ipv6 && sysctl::ipv6_exists());
+        let plan = Plan { topology, ipv6, wiring: options.wiring };
         let names = |kind: &str, names: Vec<&str>| -> Vec<String> {
             names.into_iter().map(|name| format!("of {kind} {name}")).collect()
         };
+        let pods = NetNs::create_all(names("pod", topology.pods.iter().map(|p| p.name.as_str()).collect()))?;
         let network = Self {
+            topology: topology.clone(),
+            wiring: options.wiring,
+            ipv6,
             nodes: NetNs::create_all(names("node", topology.nodes.iter().map(|n| n.name.as_str()).collect()))?,
-            pods: NetNs::create_all(names("pod", topology.pods.iter().map(|p| p.name.as_str()).collect()))?,
+            pods: pods.into_iter().map(Some).collect(),
             pod_links: topology
                 .pods
                 .iter()
@@ -128,7 +153,6 @@ impl Network {
                 })
                 .collect(),
             outside: NetNs::create("of the outside hosts")?,
-            outside_hosts: topology.outside.len(),
             fabric: NetNs::create("of the fabric")?,
             source_numbers: Mutex::default(),
         };
@@ -143,12 +167,12 @@ impl Network {
 
     /// The namespace of a pod.
     pub fn pod(&self, index: usize) -> Option<&NetNs> {
-        self.pods.get(index)
+        self.pods.get(index)?.as_ref()
     }
 
     /// The namespace of an outside host; they all share one.
     pub fn outside(&self, index: usize) -> Option<&NetNs> {
-        (index < self.outside_hosts).then_some(&self.outside)
+        (index < self.topology.outside.len()).then_some(&self.outside)
     }
 
     /// The namespace of a host.
@@ -182,9 +206,12 @@ impl Network {
         let mut nodes = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             nodes.push(prepare(hopper, node, &plan.settings(true))?);
+            if self.wiring == Wiring::Bridged {
+                rules_see_bridged_packets(hopper)?;
+            }
         }
         let mut pods = Vec::with_capacity(self.pods.len());
-        for pod in &self.pods {
+        for pod in self.pods.iter().flatten() {
             pods.push(prepare(hopper, pod, &plan.settings(false))?);
         }
 
@@ -199,10 +226,14 @@ impl Network {
         pairs.push(plan.uplink(plan.outside_link(), "outside".to_owned(), &self.outside));
         fabric.submit(&pairs)?;
         for (index, node) in nodes.iter_mut().enumerate() {
-            let own = self.pod_links.iter().zip(&self.pods).enumerate();
-            let pairs: Vec<_> =
-                own.filter(|(_, (link, _))| link.node == index).map(|(pod, (_, ns))| plan.pod_pair(pod, ns)).collect();
-            node.submit(&pairs)?;
+            let own = self.pod_links.iter().zip(self.pods.iter().flatten()).enumerate();
+            let own = own.filter(|(_, (link, _))| link.node == index);
+            let mut requests: Vec<_> = plan.bridge(index).into_iter().collect();
+            for (pod, (_, ns)) in own {
+                requests.push(plan.pod_pair(pod, ns));
+                requests.extend(plan.port_of_bridge(pod));
+            }
+            node.submit(&requests)?;
         }
 
         // Then the other ends, from the leaves on: a link that is up at both
@@ -218,7 +249,8 @@ impl Network {
 
         for (index, rtnetlink) in nodes.iter_mut().enumerate() {
             let own = self.pod_links.iter().filter(|link| link.node == index);
-            let links: Vec<u32> = own.map(|link| link.index).chain([UPLINK]).collect();
+            let mut links = plan.pod_links_of(own.map(|link| link.index));
+            links.push(UPLINK);
             rtnetlink.wait_until_running(&links, RUNNING_WITHIN)?;
         }
         let links: Vec<u32> =
@@ -226,6 +258,17 @@ impl Network {
         fabric.wait_until_running(&links, RUNNING_WITHIN)?;
         Ok(())
     }
+}
+
+/// Lets the rules of the namespace that `hopper` is in see what its bridge forwards.
+fn rules_see_bridged_packets(hopper: &Hopper) -> Result<(), WiringError> {
+    for (key, value) in plan::BRIDGE_SETTINGS {
+        sysctl::write(hopper, key, value).map_err(|error| match error {
+            SysctlError::Missing { namespace, key } => WiringError::NoBridgeNetfilter { setting: key, namespace },
+            error => error.into(),
+        })?;
+    }
+    Ok(())
 }
 
 fn prepare(

@@ -11,7 +11,11 @@
 //!      eth0  eth0      eth0                        /32 and /128, default route
 //! ```
 //!
-//! Every link is point to point. Each end sees the other as the gateways
+//! With bridges, the pods of a node are ports of its bridge `podbr0` instead: pods of one node find each
+//! other by ARP and neighbour discovery, and everything else goes to the bridge as the gateway. The name
+//! begins like those of the pods' links, because rules that see a bridged packet see the bridge.
+//!
+//! Routed, every link is point to point. Each end sees the other as the gateways
 //! 169.254.1.1 and fe80::1, which are permanent neighbour entries and not
 //! addresses of anybody: so no ARP, no neighbour discovery, and no conflict
 //! with an outside host that has such an address.
@@ -21,7 +25,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use palisade_linux::links::{Gateway, LOOPBACK, Mac, Neighbour, Request, Route, VethEnd};
 use palisade_linux::netns::NetNs;
 
-use super::topology::{NodeHost, PodHost, Topology};
+use super::topology::{NodeHost, PodHost, Topology, Wiring};
 
 /// The index of the link towards the fabric, in nodes, pods and outside. The
 /// first hundred are left to what a kernel puts into every namespace (lo,
@@ -31,6 +35,14 @@ pub(super) const UPLINK: u32 = 100;
 /// The first index of the links that lead away from the fabric; different
 /// from [`UPLINK`] for the reason that [`VethEnd::index`] gives.
 const FIRST_DOWNLINK: u32 = 1000;
+
+/// The index of a node's bridge.
+pub(super) const BRIDGE: u32 = 900;
+const BRIDGE_NAME: &str = "podbr0";
+
+/// Both families of packets that a bridge forwards pass the rules for routed ones only with these.
+pub(super) const BRIDGE_SETTINGS: [(&str, &str); 2] =
+    [("bridge.bridge-nf-call-iptables", "1"), ("bridge.bridge-nf-call-ip6tables", "1")];
 
 const GATEWAYS: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1)), IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1))];
@@ -46,6 +58,8 @@ pub(super) struct Downlink {
 /// Everything that the requests are made from.
 pub(super) struct Plan<'a> {
     pub(super) topology: &'a Topology,
+    /// How pods are joined with their node.
+    pub(super) wiring: Wiring,
     /// Whether IPv6 is set up at all.
     pub(super) ipv6: bool,
 }
@@ -112,36 +126,90 @@ impl Plan<'_> {
         pair(self.pod_link(pod), pod_link_name(pod), "eth0", below)
     }
 
+    /// The bridge of a node, before its pods' links; nothing where there is none.
+    pub(super) fn bridge(&self, node: usize) -> Option<Request<'static>> {
+        let bridge = Request::Bridge { name: BRIDGE_NAME.to_owned(), index: BRIDGE, mac: bridge_mac(node) };
+        (self.wiring == Wiring::Bridged).then_some(bridge)
+    }
+
+    /// The link of a pod into the bridge of its node.
+    pub(super) fn port_of_bridge(&self, pod: usize) -> Option<Request<'static>> {
+        let link = self.pod_link(pod).index;
+        (self.wiring == Wiring::Bridged).then_some(Request::Enslave { link, bridge: BRIDGE })
+    }
+
+    /// The links of a node that must run before packets flow, besides that to the fabric.
+    pub(super) fn pod_links_of(&self, pods: impl Iterator<Item = u32>) -> Vec<u32> {
+        let bridge = (self.wiring == Wiring::Bridged).then_some(BRIDGE);
+        let pods: Vec<u32> = pods.collect();
+        // A bridge without ports runs no more than a cable that nobody has plugged in.
+        bridge.filter(|_| !pods.is_empty()).into_iter().chain(pods).collect()
+    }
+
     /// What a pod needs once its link is there.
     pub(super) fn pod(&self, index: usize, pod: &PodHost) -> Vec<Request<'static>> {
-        let mut requests = self.uplink_side(self.pod_link(index));
         let addresses: Vec<IpAddr> = pod.addresses().collect();
+        let gateway = match self.wiring {
+            Wiring::Routed => upper_mac(self.pod_link(index)),
+            Wiring::Bridged => bridge_mac(pod.node),
+        };
+        let mut requests = self.uplink_side(gateway);
         requests.extend(addresses.iter().map(|&address| Request::host_address(address, UPLINK)));
         requests.extend(self.default_routes(&addresses));
+        for (_, other) in self.bridged_with(index, pod) {
+            requests.extend(on_link(pod, other));
+        }
         requests
+    }
+
+    /// The other pods on the bridge of `pod`, the `index`-th.
+    pub(super) fn bridged_with(&self, index: usize, pod: &PodHost) -> impl Iterator<Item = (usize, &PodHost)> {
+        let (node, bridged) = (pod.node, self.wiring == Wiring::Bridged);
+        let others = self.topology.pods.iter().enumerate();
+        others.filter(move |(number, other)| bridged && *number != index && other.node == node)
+    }
+
+    /// Where the others on a bridge find a pod.
+    pub(super) fn neighbours(&self, index: usize, pod: &PodHost) -> impl Iterator<Item = Request<'static>> {
+        let mac = lower_mac(self.pod_link(index));
+        pod.addresses().map(move |address| Request::Neighbour(Neighbour { address, link: UPLINK, mac }))
+    }
+
+    /// What a node needs to reach one of its pods.
+    pub(super) fn to_pod(&self, number: usize, pod: &PodHost, node: &NodeHost) -> Vec<Request<'static>> {
+        let link = self.pod_link(number);
+        let over = match self.wiring {
+            Wiring::Routed => link.index,
+            Wiring::Bridged => BRIDGE,
+        };
+        let one = |address: IpAddr| {
+            // The pod itself is the neighbour; the node speaks to it with its own address.
+            let source = node.addresses.iter().copied().find(|own| own.is_ipv4() == address.is_ipv4());
+            let neighbour = Neighbour { address, link: over, mac: lower_mac(link) };
+            [Request::Neighbour(neighbour), Request::host_route(address, over, Gateway::OnLink, source)]
+        };
+        pod.addresses().flat_map(one).collect()
+    }
+
+    /// What the fabric needs to reach an address behind a link.
+    pub(super) fn behind(address: IpAddr, link: Downlink) -> Request<'static> {
+        Request::host_route(address, link.index, Gateway::Via(gateway(address)), None)
     }
 
     /// What a node needs once all links are there.
     pub(super) fn node(&self, index: usize, node: &NodeHost) -> Vec<Request<'static>> {
-        let mut requests = self.uplink_side(Self::node_link(index));
+        let mut requests = self.uplink_side(upper_mac(Self::node_link(index)));
         requests.extend(node.addresses.iter().map(|&address| Request::host_address(address, UPLINK)));
         requests.extend(self.default_routes(&node.addresses));
         for (number, pod) in self.topology.pods.iter().enumerate().filter(|(_, pod)| pod.node == index) {
-            let link = self.pod_link(number);
-            for address in pod.addresses() {
-                // The pod itself is the neighbour; the node speaks to it with its own address.
-                let source = node.addresses.iter().copied().find(|own| own.is_ipv4() == address.is_ipv4());
-                let neighbour = Neighbour { address, link: link.index, mac: lower_mac(link) };
-                requests.push(Request::Neighbour(neighbour));
-                requests.push(Request::host_route(address, link.index, Gateway::OnLink, source));
-            }
+            requests.extend(self.to_pod(number, pod, node));
         }
         requests
     }
 
     /// What the namespace of the outside hosts needs once its link is there.
     pub(super) fn outside(&self) -> Vec<Request<'static>> {
-        let mut requests = self.uplink_side(self.outside_link());
+        let mut requests = self.uplink_side(upper_mac(self.outside_link()));
         // On the loopback, because they are many and none is special.
         requests.extend(self.topology.outside.iter().map(|host| Request::host_address(host.address, LOOPBACK)));
         requests.extend(self.default_routes(&[]));
@@ -155,9 +223,7 @@ impl Plan<'_> {
         for link in links {
             requests.extend(self.gateways(link.index, lower_mac(link)));
         }
-        let mut behind = |address: IpAddr, link: Downlink| {
-            requests.push(Request::host_route(address, link.index, Gateway::Via(gateway(address)), None));
-        };
+        let mut behind = |address: IpAddr, link: Downlink| requests.push(Self::behind(address, link));
         for (index, node) in self.topology.nodes.iter().enumerate() {
             node.addresses.iter().for_each(|&address| behind(address, Self::node_link(index)));
         }
@@ -169,9 +235,9 @@ impl Plan<'_> {
     }
 
     /// Loopback and uplink up, and who is at the other end.
-    fn uplink_side(&self, link: Downlink) -> Vec<Request<'static>> {
+    fn uplink_side(&self, gateway: Mac) -> Vec<Request<'static>> {
         let mut requests = vec![Request::Up { link: LOOPBACK }, Request::Up { link: UPLINK }];
-        requests.extend(self.gateways(UPLINK, upper_mac(link)));
+        requests.extend(self.gateways(UPLINK, gateway));
         requests
     }
 
@@ -197,6 +263,15 @@ impl Plan<'_> {
     }
 }
 
+/// The route from a pod to another one on its bridge.
+pub(super) fn on_link(from: &PodHost, to: &PodHost) -> impl Iterator<Item = Request<'static>> {
+    let own: Vec<IpAddr> = from.addresses().collect();
+    to.addresses().filter_map(move |address| {
+        let source = own.iter().copied().find(|own| own.is_ipv4() == address.is_ipv4())?;
+        Some(Request::host_route(address, UPLINK, Gateway::OnLink, Some(source)))
+    })
+}
+
 /// The name of the link from its node to pod `pod`.
 pub(super) fn pod_link_name(pod: usize) -> String {
     format!("pod{pod}")
@@ -206,6 +281,11 @@ fn pair<'ns>(link: Downlink, name: String, below_name: &str, below: &'ns NetNs) 
     let here = VethEnd { name, index: link.index, mac: upper_mac(link) };
     let there = VethEnd { name: below_name.to_owned(), index: UPLINK, mac: lower_mac(link) };
     Request::veth(here, there, below)
+}
+
+/// The hardware address of a node's bridge; those of links are numbered from 0.
+fn bridge_mac(node: usize) -> Mac {
+    Mac::numbered(u32::MAX - number(node))
 }
 
 /// The hardware address of a link's end nearer to the fabric.

@@ -4,6 +4,25 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// How the pods of a node are joined with it, as CNIs do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wiring {
+    /// Each by a veth pair; the node routes between them.
+    #[default]
+    Routed,
+    /// All on one bridge; packets between them are bridged, and pass the rules through br_netfilter.
+    Bridged,
+}
+
+/// How a network is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// How pods are joined with their node.
+    pub wiring: Wiring,
+    /// Sets IPv6 up, if the kernel has it, even if nobody has such an address yet.
+    pub always_ipv6: bool,
+}
+
 /// The hosts of a lab. Every address belongs to one host only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topology {

@@ -118,6 +118,27 @@ pub enum Request<'ns> {
         /// Bytes; none for the kernel's 1500.
         mtu: Option<u32>,
     },
+    /// A bridge, which is up.
+    Bridge {
+        /// At most 15 bytes (IFNAMSIZ).
+        name: String,
+        /// Must be free in the namespace.
+        index: u32,
+        /// Its hardware address.
+        mac: Mac,
+    },
+    /// Makes a link a port of a bridge.
+    Enslave {
+        /// The index of the link.
+        link: u32,
+        /// The index of the bridge.
+        bridge: u32,
+    },
+    /// Removes a link, of a veth pair with its other end, and all addresses, routes and neighbours on it.
+    Remove {
+        /// Its index.
+        link: u32,
+    },
     /// Sets a link up, such as the loopback.
     Up {
         /// Its index.
@@ -135,6 +156,8 @@ pub enum Request<'ns> {
     },
     /// A route.
     Route(Route),
+    /// Removes a route.
+    RemoveRoute(Route),
     /// A permanent neighbour; replaces one with the same address.
     Neighbour(Neighbour),
 }
@@ -179,6 +202,25 @@ impl<'ns> Request<'ns> {
                 ]));
                 (RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
             }
+            Self::Bridge { name, index, mac } => {
+                let end = VethEnd { name: name.clone(), index: *index, mac: *mac };
+                let mut message = link_message(&end, None);
+                message.header.flags = LinkFlags::Up;
+                message.header.change_mask = LinkFlags::Up;
+                message.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]));
+                (RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+            }
+            Self::Enslave { link, bridge } => {
+                let mut message = LinkMessage::default();
+                message.header.index = *link;
+                message.attributes.push(LinkAttribute::Controller(*bridge));
+                (RouteNetlinkMessage::SetLink(message), 0)
+            }
+            Self::Remove { link } => {
+                let mut message = LinkMessage::default();
+                message.header.index = *link;
+                (RouteNetlinkMessage::DelLink(message), 0)
+            }
             Self::Up { link } => {
                 let mut message = LinkMessage::default();
                 message.header.index = *link;
@@ -201,6 +243,7 @@ impl<'ns> Request<'ns> {
                 (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
             }
             Self::Route(route) => (RouteNetlinkMessage::NewRoute(route.message()), NLM_F_CREATE | NLM_F_EXCL),
+            Self::RemoveRoute(route) => (RouteNetlinkMessage::DelRoute(route.message()), 0),
             Self::Neighbour(neighbour) => {
                 let mut message = NeighbourMessage::default();
                 message.header.family = family(neighbour.address);
@@ -257,6 +300,9 @@ impl fmt::Display for Request<'_> {
                     here.name, here.index, there.name, there.index
                 )
             }
+            Self::Bridge { name, index, .. } => write!(f, "create the bridge {name} (index {index})"),
+            Self::Enslave { link, bridge } => write!(f, "make link {link} a port of bridge {bridge}"),
+            Self::Remove { link } => write!(f, "remove link {link}"),
             Self::Up { link } => write!(f, "set link {link} up"),
             Self::Address { address, length, link } => write!(f, "add the address {address}/{length} to link {link}"),
             Self::Route(route) => {
@@ -265,6 +311,9 @@ impl fmt::Display for Request<'_> {
                     Gateway::OnLink => Ok(()),
                     Gateway::Via(gateway) => write!(f, " via {gateway}"),
                 }
+            }
+            Self::RemoveRoute(route) => {
+                write!(f, "remove the route {}/{} over link {}", route.destination, route.length, route.link)
             }
             Self::Neighbour(neighbour) => {
                 write!(f, "add the neighbour {} at {} on link {}", neighbour.address, neighbour.mac, neighbour.link)

@@ -11,6 +11,7 @@ mod diagnosis;
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getegid, geteuid, getrlimit, setrlimit};
@@ -135,6 +136,21 @@ impl Sandbox {
     /// How the process got in.
     pub fn means(&self) -> Means {
         self.means
+    }
+
+    /// The user namespace, for another process to enter; none when it is everybody's.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn user_namespace(&self) -> Result<Option<OwnedFd>, SandboxError> {
+        let path = "/proc/self/ns/user";
+        match self.means {
+            Means::Privileged => Ok(None),
+            Means::UserNamespace => match fs::File::open(path) {
+                Ok(file) => Ok(Some(file.into())),
+                Err(source) => Err(SandboxError::Procfs { path, source }),
+            },
+        }
     }
 
     /// How many files the process may have open.

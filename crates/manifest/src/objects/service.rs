@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use palisade_engine::model::{LabelSelector, ObjectKind, Requirement, Service, ServicePort, TargetPort};
+use palisade_engine::model::{LabelSelector, ObjectKind, Requirement, Service, ServicePort, ServiceType, TargetPort};
 
 use super::{
     labels, metadata,
     value::{self, PortValue},
 };
-use crate::{context::Context, field::Field, yaml::Value};
+use crate::{check::near, context::Context, field::Field, yaml::Value};
 
 /// A Service.
 pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>) -> Option<Service> {
@@ -19,6 +19,7 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>) -> Option<Service> {
         let metadata = metadata?;
         return Some(Service {
             id: metadata.id,
+            kind: ServiceType::ClusterIp,
             selector: None,
             addresses: Vec::new(),
             ports: Vec::new(),
@@ -26,6 +27,7 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>) -> Option<Service> {
             at,
         });
     };
+    let kind = kind(cx, &spec);
     let is_alias = spec.get("type").and_then(|field| field.node.text()) == Some("ExternalName");
     let external_name = if is_alias { cx.text_of(spec.get("externalName")) } else { None };
     let selector = if is_alias { None } else { spec.get("selector").and_then(|field| selector(cx, &field)) };
@@ -39,7 +41,30 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>) -> Option<Service> {
         }
     }
     let metadata = metadata?;
-    Some(Service { id: metadata.id, selector, addresses, ports, external_name, at })
+    Some(Service { id: metadata.id, kind: kind?, selector, addresses, ports, external_name, at })
+}
+
+/// `type`, and whether `clusterIP` says that it is headless. An unknown type is a mistake: it would be
+/// reached otherwise than was thought.
+fn kind(cx: &mut Context<'_>, spec: &Field<'_>) -> Option<ServiceType> {
+    const TYPES: [&str; 4] = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"];
+    let is_headless = spec.get("clusterIP").and_then(|field| field.node.text()) == Some("None");
+    let Some(field) = spec.get("type") else {
+        return Some(if is_headless { ServiceType::Headless } else { ServiceType::ClusterIp });
+    };
+    match cx.text(&field)? {
+        "NodePort" | "LoadBalancer" => Some(ServiceType::NodePort),
+        "ClusterIP" | "ExternalName" if !is_headless => Some(ServiceType::ClusterIp),
+        "ClusterIP" | "ExternalName" => Some(ServiceType::Headless),
+        text => {
+            let meant = near::nearest(text, &TYPES);
+            let fix = meant.and_then(|name| cx.write(field.node, name, name.eq_ignore_ascii_case(text)));
+            let label = meant.map_or_else(|| "not a type of Service".to_owned(), |name| format!("write `{name}`"));
+            let finding = cx.error(&field, format!("type `{text}` is not one of {}", TYPES.join(", ")));
+            cx.report(finding.label(label).fix(fix));
+            None
+        }
+    }
 }
 
 /// An empty selector is none: somebody else makes the Service's EndpointSlices then.
@@ -96,5 +121,9 @@ fn port(cx: &mut Context<'_>, item: &Field<'_>) -> Option<ServicePort> {
             },
         },
     };
-    Some(ServicePort { name, protocol: protocol?, port, target })
+    let node_port = match item.get("nodePort").filter(|field| !matches!(field.node.value(), Some(Value::Integer(0)))) {
+        Some(field) => Some(value::port_number(cx, &field)?),
+        None => None,
+    };
+    Some(ServicePort { name, protocol: protocol?, port, target, node_port })
 }

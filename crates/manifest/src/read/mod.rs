@@ -22,7 +22,7 @@ mod paths;
 pub use collector::{Collector, Keep, Mark};
 pub use exclude::Pattern;
 pub(crate) use mistakes::TEMPLATE_HELP;
-pub use onto::read_onto;
+pub use onto::{read_onto, read_texts_onto, without};
 
 /// More findings than this are not kept: nobody reads them, and a hostile file could make millions.
 const MAX_FINDINGS: usize = 10_000;

@@ -29,6 +29,7 @@ mod message;
 mod read_back;
 mod snapshot;
 mod socket;
+mod translate;
 mod uapi;
 
 pub use error::{Applied, ApplyError, OpenError, ReadError, Refusal, Stage};

@@ -90,6 +90,18 @@ impl Kernel {
         self.limit
     }
 
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub(super) fn next_sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    pub(super) fn set_sequence(&mut self, next: u32) {
+        self.sequence = next;
+    }
+
     /// Brings a difference into force: `prepare` and `clean` in as many transactions as it takes,
     /// `switch` in one. The first that fails ends it; it has no effect, those before it do, and the
     /// error says which they are.

@@ -163,6 +163,8 @@ pub(super) mod expression {
 
     pub(crate) const META_DREG: u16 = 1;
     pub(crate) const META_KEY: u16 = 2;
+    pub(crate) const META_SREG: u16 = 3;
+    pub(crate) const META_MARK: u32 = 3;
     pub(crate) const META_IIFNAME: u32 = 6;
     pub(crate) const META_NFPROTO: u32 = 15;
     pub(crate) const META_L4PROTO: u32 = 16;
@@ -208,8 +210,16 @@ pub(super) mod expression {
     pub(crate) const FIB_RESULT: u16 = 2;
     pub(crate) const FIB_FLAGS: u16 = 3;
     pub(crate) const FIB_OIF: u32 = 1;
+    /// NFT_FIB_RESULT_ADDRTYPE, and NFTA_FIB_F_DADDR.
+    pub(crate) const FIB_ADDRTYPE: u32 = 3;
+    pub(crate) const FIB_DADDR: u32 = 0x02;
     /// NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT.
     pub(crate) const FIB_SADDR_IIF_PRESENT: u32 = 0x01 | 0x08 | 0x20;
+
+    pub(crate) const NAT_TYPE: u16 = 1;
+    pub(crate) const NAT_FAMILY: u16 = 2;
+    pub(crate) const NAT_ADDRESS_MIN: u16 = 3;
+    pub(crate) const NAT_PORT_MIN: u16 = 5;
 
     pub(crate) const LIMIT_RATE: u16 = 1;
     pub(crate) const LIMIT_UNIT: u16 = 2;

@@ -18,6 +18,7 @@ mod drift;
 mod refusals;
 mod rulesets;
 mod size;
+mod translations;
 
 use std::error::Error;
 use std::process::{Command, ExitCode, Stdio};
@@ -48,6 +49,7 @@ const TRIALS: &[(&str, Test)] = &[
     ("a_snapshot_is_never_torn", drift::reading_is_never_torn),
     ("large_sets_pass_an_ordinary_send_buffer", size::large_sets),
     ("what_is_too_large_for_one_transaction_is_not_sent", size::too_large),
+    ("services_are_translated", translations::services),
     ("without_privilege_the_error_says_what_is_missing", refusals::without_privilege),
 ];
 
