@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use palisade_agent::{Agent, Change, Event, Key, Kind, Object, Poison, Settings, Shared, cleanup, health::Server};
 use palisade_engine::model::{Name, ObjectRef};
-use palisade_nftables::netlink::Kernel;
+use palisade_nftables::{netlink::Kernel, plan::Options};
 use palisade_watch::{Access, Pace, Received, Watched};
 
 use crate::{
@@ -40,10 +40,9 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     }
     let access = Access { kubeconfig: arguments.kubeconfig.clone(), context: arguments.context.clone() };
     let cluster = access.find()?;
-    let mut agent = Agent::new(
-        Settings { audit_every: Duration::from_secs(arguments.audit_every), ..Settings::of(node.as_str()) },
-        kernel,
-    );
+    let options = Options { pod_interfaces: arguments.pod_interface.clone(), ..Options::default() };
+    let audit_every = Duration::from_secs(arguments.audit_every);
+    let mut agent = Agent::new(Settings { options, audit_every, ..Settings::of(node.as_str()) }, kernel);
     let status = agent.status();
     let server = Server::start(arguments.listen, status.clone())
         .with_context(|| format!("cannot listen at {}", arguments.listen))?;

@@ -74,6 +74,7 @@ that are not known yet, the flow log, and compiling only what changed.
 
 Examples:
   palisade agent --node worker-1
+  palisade agent --node worker-1 --pod-interface cali
   curl localhost:9402/readyz localhost:9402/metrics
   palisade agent cleanup"
 )]
@@ -93,6 +94,11 @@ pub(crate) struct AgentArguments {
     #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) audit_every: u64,
 
+    /// How the names of the interfaces begin that lead to one pod each, such as cali or lxc: a new packet
+    /// from there is dropped unless its source is reached through there (repeatable) [default: not checked]
+    #[arg(long, value_name = "PREFIX", value_parser = interface_prefix)]
+    pub(crate) pod_interface: Vec<String>,
+
     /// The kubeconfig's context [default: its current one]
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
@@ -100,6 +106,24 @@ pub(crate) struct AgentArguments {
     /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the pod's service account]
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+/// The longest name of an interface (IFNAMSIZ, less the final zero).
+const LONGEST_INTERFACE: usize = 15;
+
+/// The beginning of an interface's name. A star at its end, as nft has it, means the same.
+fn interface_prefix(text: &str) -> Result<String, String> {
+    let prefix = text.strip_suffix('*').unwrap_or(text);
+    let accepted = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '*' | '"');
+    if prefix.is_empty() {
+        Err("an empty prefix would be every interface; name what the pods' interfaces begin with, as `ip link` shows them".to_owned())
+    } else if prefix.len() > LONGEST_INTERFACE || !prefix.chars().all(accepted) {
+        Err(format!(
+            "no interface can be called so: up to {LONGEST_INTERFACE} printable characters without / : * and quotes"
+        ))
+    } else {
+        Ok(prefix.to_owned())
+    }
 }
 
 #[derive(Debug, Args)]
