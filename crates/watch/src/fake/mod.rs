@@ -40,6 +40,7 @@ use fault::Kind;
 use http::{Answer, Request};
 use store::Store;
 use watch::{Asked, Watches};
+pub use yaml::objects;
 
 use crate::resources::Resource;
 
@@ -93,6 +94,11 @@ impl FakeServer {
     /// `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The text of a kubeconfig whose context `fake` is this server, with this namespace.

@@ -4,8 +4,11 @@ use palisade_manifest::yaml::{Node, Part, Plan, Stream, Value as Scalar, View};
 use serde_json::{Map, Value};
 
 /// Every object of a text; those of a List one by one.
+///
+/// # Panics
+/// When the text cannot be read.
 #[expect(clippy::panic, reason = "a test with a text that is no manifest is wrong")]
-pub(crate) fn objects(text: &str) -> Vec<Value> {
+pub fn objects(text: &str) -> Vec<Value> {
     let mut stream = Stream::new(text, Plan::WHOLE);
     let mut found = Vec::new();
     while let Some(part) = stream.next_part() {
