@@ -29,7 +29,7 @@ bench: .rust ## what it costs, up to 100,000 pods, as ratios within one run; fai
 
 conformance: .rust ## other people's cases, with real packets: CONFORMANCE=folder (default ../shared/conformance)
 	PALISADE_CONFORMANCE=$(abspath $(or $(CONFORMANCE),../shared/conformance)) PALISADE_CONFORMANCE_LAB=1 \
-		$(CARGO) test --package palisade --test conformance
+		$(CARGO) test --package palisade --test conformance --test agents
 
 fuzz: .rust ## each fuzz target for SECONDS (default 600)
 	@sh scripts/fuzz.sh $(or $(SECONDS),600)
