@@ -11,6 +11,10 @@ use palisade_linux::netns::NetNs;
 
 use crate::Result;
 
+/// None of those that the kernel gives out by itself: who connects to one of them while nobody listens may be
+/// given that very one, and so connect with himself.
+const PORT: u16 = 6443;
+
 /// A socket in a namespace, joined with a server in another one. TLS passes through.
 ///
 /// Sockets stay in the namespace in which they were made, so nothing is wired for this: the rulesets of the
@@ -33,11 +37,11 @@ impl Relay {
     /// Opens it in a namespace whose loopback is up.
     ///
     /// # Errors
-    /// When there is no port.
+    /// When somebody has the port.
     pub fn open(namespace: &NetNs, server: SocketAddr) -> Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut relay = Self { server, address, shared: Arc::default() };
-        relay.address = relay.listen(namespace)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
+        let relay = Self { server, address, shared: Arc::default() };
+        relay.listen(namespace)?;
         Ok(relay)
     }
 
@@ -74,9 +78,8 @@ impl Relay {
         Ok(())
     }
 
-    fn listen(&self, namespace: &NetNs) -> Result<SocketAddr> {
+    fn listen(&self, namespace: &NetNs) -> Result {
         let listener = namespace.run(|| TcpListener::bind(self.address))??;
-        let address = listener.local_addr()?;
         lock(&self.shared).listener = Some(listener.try_clone()?);
         let (shared, server) = (Arc::clone(&self.shared), self.server);
         thread::Builder::new().name("relay".to_owned()).spawn(move || {
@@ -84,7 +87,7 @@ impl Relay {
                 join(&shared, &client, server);
             }
         })?;
-        Ok(address)
+        Ok(())
     }
 }
 
