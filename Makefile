@@ -35,7 +35,7 @@ bench-agent: .rust ## change to enforced, CPU and memory of the agent, at three 
 
 conformance: .rust ## other people's cases, with real packets: CONFORMANCE=folder (default ../shared/conformance)
 	PALISADE_CONFORMANCE=$(abspath $(or $(CONFORMANCE),../shared/conformance)) PALISADE_CONFORMANCE_LAB=1 \
-		$(CARGO) test --package palisade --test conformance
+		$(CARGO) test --package palisade --test conformance --test agents
 
 fuzz: .rust ## each fuzz target for SECONDS (default 600)
 	@sh scripts/fuzz.sh $(or $(SECONDS),600)

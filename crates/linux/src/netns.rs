@@ -105,6 +105,17 @@ impl NetNs {
         self.inode
     }
 
+    /// The same namespace, held once more: for a thread that outlives this.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn try_clone(&self) -> Result<Self, NetNsError> {
+        match self.fd.try_clone() {
+            Ok(fd) => Ok(Self { name: self.name.clone(), fd, inode: self.inode }),
+            Err(source) => Err(NetNsError::Open { name: self.name.clone(), source }),
+        }
+    }
+
     /// Runs `work` inside the namespace, on a thread of its own, and waits for
     /// it. A panic of `work` goes on in the caller.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, NetNsError> {

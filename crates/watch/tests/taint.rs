@@ -1,4 +1,10 @@
 //! The one write: the start-up taint of a node goes, and nothing else of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod support;
 

@@ -61,13 +61,9 @@ pub(crate) fn run(arguments: &Flows) -> Result<ExitCode> {
                 let excess = held.len().saturating_sub(arguments.last.unwrap_or(usize::MAX));
                 held.drain(..excess);
             }
-            Some(shown) => {
-                if !put(&shown)? {
-                    // Whoever reads this has seen enough.
-                    break;
-                }
-            }
-            None => {}
+            // Whoever reads this has seen enough.
+            Some(shown) if !put(&shown)? => break,
+            Some(_) | None => {}
         }
         if !arguments.follow && feed.is_caught_up() {
             break;

@@ -97,6 +97,11 @@ impl FakeServer {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The text of a kubeconfig whose context `fake` is this server, with this namespace.
     pub fn kubeconfig(&self, namespace: &str) -> String {
         let token = self.state().token.clone().unwrap_or_else(|| "none".to_owned());
