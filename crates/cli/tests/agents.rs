@@ -1,5 +1,6 @@
 //! Kubernetes' own NetworkPolicy tests (`../shared/conformance/k8s-e2e`, or the folder that
-//! `PALISADE_CONFORMANCE` names), through agents: two nodes, an agent process on each, real packets.
+//! `PALISADE_CONFORMANCE` names), through agents: two nodes, an agent process on each, real packets, with pods
+//! on veth pairs and on bridges.
 //!
 //! A case of several steps is what its test does: the first step's objects, and then each change to the
 //! next, with the agents running on.
@@ -16,7 +17,7 @@ use std::{
 };
 
 use palisade_manifest::{ReadOptions, read_text};
-use palisade_testbed::{Brand, Result, Row, Setup, Test, Testbed, Wiring, read_rows, run_all};
+use palisade_testbed::{Brand, Result, Row, Setup, Test, Testbed, Wiring, read_rows, run_all, wirings};
 use palisade_watch::Watched;
 use support::{folders, root};
 
@@ -41,11 +42,15 @@ fn main() -> ExitCode {
     let mut cases: Vec<PathBuf> = folders(&suite).into_iter().map(|folder| case_of(&suite, &folder)).collect();
     cases.dedup();
     let test = |wiring: Wiring, case: &PathBuf| -> Test {
-        let name = format!("{}::{}", wiring.name(), case.file_name().unwrap().display());
+        let on = match wiring {
+            Wiring::Routed => "routed",
+            Wiring::Bridged => "bridged",
+        };
+        let name = format!("{on}::{}", case.file_name().unwrap().display());
         let case = case.clone();
         (name, Box::new(move || judge(&case, wiring)))
     };
-    let tests = Wiring::all().into_iter().flat_map(|wiring| cases.iter().map(move |case| test(wiring, case)));
+    let tests = wirings().into_iter().flat_map(|wiring| cases.iter().map(move |case| test(wiring, case)));
     run_all(SIDE_BY_SIDE, tests.collect())
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use palisade_engine::model::Inventory;
-use palisade_lab::wiring::Network;
+use palisade_lab::wiring::{Network, Options};
 use palisade_linux::netns::NetNs;
 use palisade_nftables::{
     difference::{Change, Difference},
@@ -69,9 +69,8 @@ impl Testbed {
     /// When that cannot be done here.
     pub fn up(setup: Setup, texts: &[&str], outside: &[IpAddr]) -> Result<Self> {
         let stage = Stage::of(texts, outside)?;
-        let network = match setup.wiring {
-            Wiring::Routed => Network::up(&stage.topology)?,
-        };
+        let options = Options { wiring: setup.wiring, ..Options::default() };
+        let network = Network::up_with(&stage.topology, options)?;
         let api = setup.brand.start()?;
         let folder = Folder::new()?;
         folder.write("direct", &api.kubeconfig(api.address()))?;

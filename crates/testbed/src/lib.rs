@@ -31,8 +31,9 @@ pub mod stream;
 pub use api::{Api, Brand};
 pub use bed::{Setup, Testbed};
 pub use main_loop::{Test, run_all};
+pub use palisade_lab::wiring::Wiring;
 pub use rows::{Row, read_rows};
-pub use stage::Wiring;
+pub use stage::wirings;
 
 /// What tests fail with.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -3,33 +3,25 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    path::Path,
 };
 
 use palisade_engine::model::Inventory;
-use palisade_lab::wiring::{HostRef, NodeHost, OutsideHost, PodHost, Topology};
+use palisade_lab::wiring::{HostRef, NodeHost, OutsideHost, PodHost, Topology, Wiring};
 use palisade_manifest::{ReadOptions, read_text};
 
 use crate::Result;
 
-/// How the pods of a node are joined with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wiring {
-    /// A veth pair for each pod; the node routes.
-    Routed,
-}
+/// Where a kernel says that it can show bridged packets to the rules.
+const BRIDGE_SETTING: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
-impl Wiring {
-    /// Every one that this machine can have. What it cannot is said.
-    pub fn all() -> Vec<Self> {
-        vec![Self::Routed]
+/// Every wiring that this machine can have. What it cannot is said on standard error.
+pub fn wirings() -> Vec<Wiring> {
+    if Path::new(BRIDGE_SETTING).exists() {
+        return vec![Wiring::Routed, Wiring::Bridged];
     }
-
-    /// For the names of tests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Routed => "routed",
-        }
-    }
+    eprintln!("skipped: nothing is tried on bridges: there is no {BRIDGE_SETTING} (sudo modprobe br_netfilter)");
+    vec![Wiring::Routed]
 }
 
 /// The hosts of a testbed, by the names that tests use.
