@@ -1,5 +1,10 @@
 //! What the tests share: a small cluster, random ones, and a kernel that several hold.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and fails so")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "each test uses a part of it, and fails so"
+)]
 
 use std::{
     collections::VecDeque,
