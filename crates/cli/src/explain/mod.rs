@@ -3,7 +3,9 @@
 mod nearest;
 mod report;
 mod text;
+mod tiers;
 mod traffic;
+mod wide;
 mod words;
 
 use std::process::ExitCode;
@@ -24,12 +26,15 @@ pub(crate) fn run(arguments: &Explain) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, None)?;
     let from = parse_end(&arguments.from)?;
     let target = parse_target(&arguments.to)?;
-    let read = input::cluster(&arguments.input)?;
+    let read = input::cluster_with(&arguments.input, &arguments.resolve)?;
     let cluster = &read.cluster;
     let resolver = Resolver { cluster, namespace: &read.namespace };
     let from = resolver.source(&from)?;
     let (to, service) = resolver.destination(&target)?;
-    let cases = cases(&resolver, &from, &to, arguments.family.map(Into::into))?;
+    let mut cases = cases(&resolver, &from, &to, arguments.family.map(Into::into))?;
+    if service.is_some() {
+        cases.iter_mut().for_each(|case| case.flow = case.flow.through_service());
+    }
 
     let program = PolicyProgram::compile(cluster);
     let reporter = Reporter { cluster, program: &program };

@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{
-    Cluster, Direction, Family, LabelSelector, Labels, Name, NetworkPolicy, Peer, Pod, PodId, PortMatch, Protocol,
+    Cluster, ClusterPeer, ClusterPolicy, ClusterPort, ClusterSubject, Direction, Family, LabelSelector, Labels, Name,
+    NetworkPolicy, Peer, Pod, PodId, PortMatch, Protocol, resolution,
 };
 
 /// An identity of one program.
@@ -54,8 +55,17 @@ struct Visible {
 }
 
 impl Visible {
-    fn of<'a>(policies: impl Iterator<Item = &'a NetworkPolicy>) -> Self {
+    fn of(cluster: &Cluster) -> Self {
         let mut visible = Self::default();
+        visible.network_policies(cluster.policies().map(|(_, policy)| policy));
+        for (_, policy) in cluster.cluster_policies() {
+            visible.cluster_policy(cluster, policy);
+        }
+        visible
+    }
+
+    fn network_policies<'a>(&mut self, policies: impl Iterator<Item = &'a NetworkPolicy>) {
+        let visible = self;
         for policy in policies {
             visible.selector(&policy.subject);
             for rule in Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction)) {
@@ -75,7 +85,31 @@ impl Visible {
                 }
             }
         }
-        visible
+    }
+
+    fn cluster_policy(&mut self, cluster: &Cluster, policy: &ClusterPolicy) {
+        if let ClusterSubject::Pods { pods, .. } = &policy.subject {
+            self.selector(pods);
+        }
+        for rule in Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction)) {
+            for peer in rule.peers() {
+                match peer {
+                    // Nodes are no identities, and pods of equal identity are of one namespace.
+                    ClusterPeer::Namespaces { .. } | ClusterPeer::Nodes { .. } => {}
+                    ClusterPeer::Pods { pods, .. } => self.selector(pods),
+                    ClusterPeer::Networks { networks, .. } => self.prefixes.extend(networks.iter().map(IpNet::trunc)),
+                    ClusterPeer::DomainNames { names, .. } => {
+                        let addresses = resolution(names, cluster.resolved()).addresses;
+                        self.prefixes.extend(addresses.into_iter().map(IpNet::from));
+                    }
+                }
+            }
+            for port in rule.ports() {
+                if let ClusterPort::Named { name, .. } = port {
+                    self.named_ports.extend(Protocol::ALL.map(|protocol| (name.clone(), protocol)));
+                }
+            }
+        }
     }
 
     fn selector(&mut self, selector: &LabelSelector) {
@@ -96,7 +130,7 @@ struct Key {
 /// Sorts the live pods with a network of their own into identities; the second list has each pod's,
 /// by [`PodId::index`].
 pub(crate) fn identities(cluster: &Cluster) -> (Vec<Identity>, Vec<Option<IdentityId>>) {
-    let visible = Visible::of(cluster.policies().map(|(_, policy)| policy));
+    let visible = Visible::of(cluster);
     let prefixes = NestedPrefixes::new(visible.prefixes.iter().copied());
     let mut ids: FxHashMap<Key, IdentityId> = FxHashMap::default();
     let mut identities: Vec<Identity> = Vec::new();

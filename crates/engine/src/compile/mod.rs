@@ -6,10 +6,13 @@
 //! identities ─┴─► selector   one bitmap a requirement, one a peer selector
 //! policies ─────► rule       action × peers × ports + origin
 //! rules ────────► profile    per identity and direction: the rules that judge it, tier by tier
+//!                            (cluster-wide policies before and behind NetworkPolicy, by priority)
 //! ```
 
+mod cluster_policy;
 mod identity;
 mod interner;
+mod nodes;
 mod profile;
 mod rule;
 mod selector;
@@ -21,17 +24,18 @@ use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
 pub(crate) use self::interner::Interner;
-use self::selector::LabelIndex;
 pub use self::{
     identity::{Identity, IdentityId},
+    nodes::NodeSetId,
     profile::{Otherwise, Profile, ProfileId, Tier, TierRules},
     rule::{Action, Peers, Ports, Rule, RuleId, RuleOrigin, RulePeer, RulePort, RulePorts},
     selector::RequirementId,
 };
+use self::{nodes::NodeSets, selector::LabelIndex};
 use crate::{
     model::{
-        Cluster, Direction, LabelSelector, Name, NamespaceScope, NetworkPolicy, Peer, PodId, PolicyId, PolicyRule,
-        PortMatch, PortRange,
+        Cluster, ClusterTier, Direction, LabelSelector, Name, NamespaceScope, NetworkPolicy, NodeId, Peer, PodId,
+        PolicyId, PolicyRef, PolicyRule, PortMatch, PortRange,
     },
     sets::PrefixSet,
 };
@@ -57,12 +61,13 @@ pub struct PolicyProgram {
     selectors: Vec<RoaringBitmap>,
     selector_texts: Vec<String>,
     blocks: Vec<PrefixSet>,
+    nodes: NodeSets,
     rules: Vec<Rule>,
     profiles: Vec<Profile>,
     /// By identity: its ingress and its egress profile.
     subjects: Vec<[ProfileId; 2]>,
     /// What each policy came to, in the directions that it affects.
-    halves: FxHashMap<(PolicyId, Direction), PolicyHalf>,
+    halves: FxHashMap<(PolicyRef, Direction), PolicyHalf>,
 }
 
 /// What makes two selectors the same: the namespaces, and the requirements in any order.
@@ -158,19 +163,52 @@ impl PolicyProgram {
         self.subjects[identity.0 as usize][direction as usize]
     }
 
-    /// Whether a policy isolates the pods that it selects in a direction.
-    pub fn affects(&self, policy: PolicyId, direction: Direction) -> bool {
-        self.halves.contains_key(&(policy, direction))
+    /// The nodes that a `nodes` peer selects, by [`NodeId::index`].
+    pub fn node_members(&self, id: NodeSetId) -> &RoaringBitmap {
+        self.nodes.members(id)
+    }
+
+    /// Whether a `nodes` peer selects a node.
+    pub fn selects_node(&self, id: NodeSetId, node: NodeId) -> bool {
+        self.nodes.members(id).contains(nodes::number(node))
+    }
+
+    /// What a `nodes` peer asks for, as text: equal texts ask for the same, in every cluster.
+    pub fn node_set_text(&self, id: NodeSetId) -> &str {
+        self.nodes.text(id)
+    }
+
+    /// Whether a requirement on nodes holds for a node.
+    pub fn node_has(&self, requirement: RequirementId, node: NodeId) -> bool {
+        self.nodes.holds(requirement, node)
+    }
+
+    /// Whether some rule asks for a domain name of which it is not known what it resolves to.
+    pub fn has_open_names(&self) -> bool {
+        let peers = self.rules.iter().flat_map(|rule| match &rule.peers {
+            Peers::Any => [].iter(),
+            Peers::Of(peers) => peers.iter(),
+        });
+        peers.into_iter().any(|peer| {
+            matches!(peer, RulePeer::Names { may_be_outside, may_be_inside, .. } if *may_be_outside || *may_be_inside)
+        })
+    }
+
+    /// Whether a policy has a say in a direction: a NetworkPolicy that isolates the pods that it selects,
+    /// a cluster-wide policy that has rules.
+    pub fn affects(&self, policy: impl Into<PolicyRef>, direction: Direction) -> bool {
+        self.halves.contains_key(&(policy.into(), direction))
     }
 
     /// The identities that a policy selects; `None` for one that affects no direction.
-    pub fn subjects_of(&self, policy: PolicyId) -> Option<SelectorId> {
+    pub fn subjects_of(&self, policy: impl Into<PolicyRef>) -> Option<SelectorId> {
+        let policy = policy.into();
         Direction::ALL.into_iter().find_map(|direction| self.halves.get(&(policy, direction))).map(|half| half.subjects)
     }
 
-    /// The rule `spec.<direction>[index]` of a policy; `None` when it counts for nothing.
-    pub fn rule_of(&self, policy: PolicyId, direction: Direction, index: usize) -> Option<RuleId> {
-        self.halves.get(&(policy, direction))?.rules.get(index).copied()
+    /// A policy's rule by its place; `None` for one of a direction that the policy does not affect.
+    pub fn rule_of(&self, policy: impl Into<PolicyRef>, direction: Direction, index: usize) -> Option<RuleId> {
+        self.halves.get(&(policy.into(), direction))?.rules.get(index).copied()
     }
 
     /// Whether a requirement on pods holds for an identity.
@@ -199,13 +237,15 @@ struct Compiler<'a> {
     selectors: Vec<RoaringBitmap>,
     selector_texts: Vec<String>,
     blocks: Interner<PrefixSet>,
+    nodes: NodeSets,
     rules: Vec<Rule>,
 }
 
 /// The rules that one policy has in one direction.
 #[derive(Clone, Debug)]
 struct PolicyHalf {
-    policy: PolicyId,
+    policy: PolicyRef,
+    tier: Tier,
     subjects: SelectorId,
     rules: Vec<RuleId>,
 }
@@ -234,6 +274,7 @@ impl<'a> Compiler<'a> {
             selectors: Vec::new(),
             selector_texts: Vec::new(),
             blocks: Interner::default(),
+            nodes: NodeSets::new(cluster),
             rules: Vec::new(),
         }
     }
@@ -243,8 +284,11 @@ impl<'a> Compiler<'a> {
         let mut subjects = vec![[ProfileId(0); 2]; self.identities.len()];
         let mut all_halves = FxHashMap::default();
         for direction in Direction::ALL {
-            let halves: Vec<PolicyHalf> =
-                self.cluster.policies().filter_map(|(id, policy)| self.policy_half(id, policy, direction)).collect();
+            // Tier by tier: an identity's halves stay in this order.
+            let mut halves = self.cluster_halves(ClusterTier::Admin, direction);
+            let policies = self.cluster.policies();
+            halves.extend(policies.filter_map(|(id, policy)| self.policy_half(id, policy, direction)));
+            halves.extend(self.cluster_halves(ClusterTier::Baseline, direction));
             for (pair, profile) in subjects.iter_mut().zip(self.profiles(direction, &halves, &mut profiles)) {
                 if let Some(slot) = pair.get_mut(direction as usize) {
                     *slot = profile;
@@ -261,6 +305,7 @@ impl<'a> Compiler<'a> {
             selectors: self.selectors,
             selector_texts: self.selector_texts,
             blocks: self.blocks.into_values(),
+            nodes: self.nodes,
             rules: self.rules,
             profiles,
             subjects,
@@ -279,9 +324,9 @@ impl<'a> Compiler<'a> {
             .rules(direction)
             .iter()
             .enumerate()
-            .map(|(index, rule)| self.rule(RuleOrigin { policy: id, direction, index }, namespace, rule));
+            .map(|(index, rule)| self.rule(RuleOrigin { policy: id.into(), direction, index }, namespace, rule));
         let rules = rules.collect();
-        Some(PolicyHalf { policy: id, subjects, rules })
+        Some(PolicyHalf { policy: id.into(), tier: Tier::NetworkPolicy, subjects, rules })
     }
 
     fn rule(&mut self, origin: RuleOrigin, namespace: &Name, rule: &PolicyRule) -> RuleId {
@@ -291,11 +336,20 @@ impl<'a> Compiler<'a> {
         };
         let ports = match rule.ports.as_slice() {
             [] => Ports::All,
-            ports => Ports::Of(
-                ports.iter().map(|port| RulePort { protocol: port.protocol, ports: ports_of(&port.port) }).collect(),
-            ),
+            ports => {
+                let ports = ports.iter().enumerate().map(|(written, port)| RulePort {
+                    protocol: port.protocol,
+                    ports: ports_of(&port.port),
+                    written,
+                });
+                Ports::Of(ports.collect())
+            }
         };
-        self.rules.push(Rule { origin, action: Action::Accept, peers, ports });
+        self.add_rule(Rule { origin, action: Action::Accept, peers, ports })
+    }
+
+    fn add_rule(&mut self, rule: Rule) -> RuleId {
+        self.rules.push(rule);
         RuleId(u32::try_from(self.rules.len() - 1).unwrap_or(u32::MAX))
     }
 
@@ -320,7 +374,11 @@ impl<'a> Compiler<'a> {
     }
 
     fn block(&mut self, cidr: IpNet, except: &[IpNet]) -> BlockId {
-        BlockId(self.blocks.intern(PrefixSet::block(cidr, except)))
+        self.addresses(PrefixSet::block(cidr, except))
+    }
+
+    fn addresses(&mut self, addresses: PrefixSet) -> BlockId {
+        BlockId(self.blocks.intern(addresses))
     }
 
     fn selector(&mut self, scope: Scope, pods: &[RequirementId]) -> SelectorId {
@@ -385,19 +443,28 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// A pod selected by any NetworkPolicy of this direction is isolated: what no rule accepts is denied.
+/// The halves that select some pods, tier by tier. A pod selected by any NetworkPolicy of this direction is
+/// isolated: what no rule accepts is denied. What no cluster-wide policy decides goes on.
 fn profile(direction: Direction, selected_by: &[u32], halves: &[PolicyHalf]) -> Profile {
-    let halves: Vec<&PolicyHalf> = selected_by.iter().filter_map(|number| halves.get(*number as usize)).collect();
-    if halves.is_empty() {
-        return Profile { direction, tiers: Vec::new() };
+    let mut tiers: Vec<TierRules> = Vec::new();
+    for half in selected_by.iter().filter_map(|number| halves.get(*number as usize)) {
+        match tiers.last_mut().filter(|tier| tier.tier == half.tier) {
+            Some(tier) => {
+                tier.policies.push(half.policy);
+                tier.rules.extend(&half.rules);
+            }
+            None => tiers.push(TierRules {
+                tier: half.tier,
+                policies: vec![half.policy],
+                rules: half.rules.clone(),
+                otherwise: match half.tier {
+                    Tier::NetworkPolicy => Otherwise::Deny,
+                    Tier::Admin | Tier::Baseline => Otherwise::NextTier,
+                },
+            }),
+        }
     }
-    let tier = TierRules {
-        tier: Tier::NetworkPolicy,
-        policies: halves.iter().map(|half| half.policy).collect(),
-        rules: halves.iter().flat_map(|half| half.rules.iter().copied()).collect(),
-        otherwise: Otherwise::Deny,
-    };
-    Profile { direction, tiers: vec![tier] }
+    Profile { direction, tiers }
 }
 
 /// Whether a policy isolates the pods it selects in a direction: the type is listed, or none is and

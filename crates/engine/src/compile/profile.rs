@@ -3,7 +3,7 @@
 //! Identities under the same policies share one profile: 100,000 pods have hundreds, not thousands.
 
 use super::RuleId;
-use crate::model::{Direction, PolicyId};
+use crate::model::{Direction, PolicyId, PolicyRef};
 
 /// A profile of one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,7 +16,7 @@ impl ProfileId {
     }
 }
 
-/// The tiers in the order in which they are asked.
+/// The tiers in the order in which they are asked (ClusterNetworkPolicy API, v1alpha2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
     /// Cluster policies that come before everything.
@@ -41,8 +41,9 @@ pub enum Otherwise {
 pub struct TierRules {
     /// Which tier.
     pub tier: Tier,
-    /// The policies that select the pods in this direction, in the order read.
-    pub policies: Vec<PolicyId>,
+    /// The policies that select the pods in this direction: of a tier with priorities in the order in which
+    /// they are asked, else in the order read.
+    pub policies: Vec<PolicyRef>,
     /// Their rules, in order; the first that matches acts.
     pub rules: Vec<RuleId>,
     /// What happens when none does.
@@ -59,6 +60,11 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The NetworkPolicies that isolate these pods in this direction, in the order read.
+    pub fn isolating(&self) -> impl Iterator<Item = PolicyId> + '_ {
+        self.tiers.iter().flat_map(|tier| &tier.policies).filter_map(|policy| policy.network())
+    }
+
     /// Whether no policy affects these pods in this direction.
     pub fn is_open(&self) -> bool {
         self.tiers.is_empty()

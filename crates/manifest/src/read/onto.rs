@@ -18,6 +18,7 @@ pub fn read_onto<P: AsRef<Path>>(base: Reading, paths: &[P], options: &ReadOptio
         before.services.len(),
         before.endpoint_slices.len(),
         before.policies.len(),
+        before.cluster_policies.len(),
     ];
     reader.reading = Reading { diagnostics: Vec::new(), ..base };
     for path in paths {
@@ -25,7 +26,7 @@ pub fn read_onto<P: AsRef<Path>>(base: Reading, paths: &[P], options: &ReadOptio
     }
     let mut reading = reader.finish();
     let after = &mut reading.inventory;
-    let [namespaces, nodes, pods, workloads, services, slices, policies] = counts;
+    let [namespaces, nodes, pods, workloads, services, slices, policies, cluster_policies] = counts;
     replace(&mut after.namespaces, namespaces, |object| object.name.clone());
     replace(&mut after.nodes, nodes, |object| object.name.clone());
     replace(&mut after.pods, pods, |object| object.id.clone());
@@ -33,6 +34,7 @@ pub fn read_onto<P: AsRef<Path>>(base: Reading, paths: &[P], options: &ReadOptio
     replace(&mut after.services, services, |object| object.id.clone());
     replace(&mut after.endpoint_slices, slices, |object| object.id.clone());
     replace(&mut after.policies, policies, |object| object.id.clone());
+    replace(&mut after.cluster_policies, cluster_policies, |object| (object.kind, object.name.clone()));
     reading
 }
 

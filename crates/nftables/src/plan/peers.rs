@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_engine::{
     PolicyProgram,
-    compile::{BlockId, IdentityId, SelectorId},
+    compile::{BlockId, IdentityId, NodeSetId, SelectorId},
     model::{Cluster, Family, Name, Protocol},
     sets::PrefixSet,
 };
@@ -26,6 +26,7 @@ pub(super) enum Who {
     Anyone,
     Pods(SelectorId),
     Block(BlockId),
+    Nodes(NodeSetId),
 }
 
 /// Peers of which any may be the other end: equal unions have one id.
@@ -163,10 +164,13 @@ impl<'a> Members<'a> {
     /// The look-ups that together find the members of a union that is not of anyone, and the sets that
     /// they need: per family pods by address, then prefixes.
     pub(super) fn lookups<'p>(&self, peers: impl Iterator<Item = &'p Peer>) -> (Vec<Lookup>, Vec<(String, Set)>) {
-        let (mut pods, mut blocks) = (Vec::new(), Vec::new());
+        let (mut pods, mut blocks, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
         for peer in peers {
             match (peer.who, &peer.with_port) {
                 (Who::Block(id), None) => blocks.push(self.program.block(id)),
+                (Who::Nodes(id), None) => nodes.push(id),
+                // No node gives a name to a port.
+                (Who::Nodes(_), Some(_)) => {}
                 _ => pods.push(peer),
             }
         }
@@ -182,6 +186,9 @@ impl<'a> Members<'a> {
             }
             if !pods.is_empty() {
                 look_up(family, self.pod_set(&pods, family));
+            }
+            if !nodes.is_empty() {
+                look_up(family, self.node_set(&nodes, family));
             }
             if !prefixes.is_empty_in(family) {
                 look_up(family, prefix_set(&prefixes, family));
@@ -206,6 +213,20 @@ impl<'a> Members<'a> {
         (name, Set { kind: SetKind::Addresses(family), is_map: false, comment, elements })
     }
 
+    /// The addresses of nodes, by what is asked for as [`Self::pod_set`].
+    fn node_set(&self, sets: &[NodeSetId], family: Family) -> (String, Set) {
+        let mut texts: Vec<&str> = sets.iter().map(|set| self.program.node_set_text(*set)).collect();
+        texts.sort_unstable();
+        let text = texts.join(" | ");
+        let is_one = |id| sets.iter().any(|set| self.program.selects_node(*set, id));
+        let nodes = self.cluster.nodes().filter(|(id, _)| is_one(*id)).map(|(_, node)| node);
+        let addresses = nodes.flat_map(|node| &node.addresses).filter(|address| Family::of(**address) == family);
+        let elements = addresses.map(|address| (Key::Address(*address), None)).collect();
+        let name = content_name(&format!("nodes{}", digit(family)), &text);
+        let comment = Some(shortened(text, 120));
+        (name, Set { kind: SetKind::Addresses(family), is_map: false, comment, elements })
+    }
+
     /// The identities that a peer means, by their addresses of one family.
     fn identities(&self, peer: &Peer, family: Family) -> Vec<IdentityId> {
         let program = self.program;
@@ -221,8 +242,8 @@ impl<'a> Members<'a> {
                 };
                 ids.filter(|id| address(id).is_some_and(|address| program.block(block).contains(address))).collect()
             }
-            // These two are never asked for by pod: anyone needs no set, and a block has one of prefixes.
-            (Who::Anyone | Who::Block(_), None) => Vec::new(),
+            // These are never asked for by pod: anyone needs no set, a block has one of prefixes, nodes are no pods.
+            (Who::Anyone | Who::Block(_), None) | (Who::Nodes(_), _) => Vec::new(),
         }
     }
 
@@ -231,6 +252,7 @@ impl<'a> Members<'a> {
             Who::Anyone => "any pod".to_owned(),
             Who::Pods(selector) => self.program.selector_text(selector).to_owned(),
             Who::Block(block) => self.program.block(block).to_string(),
+            Who::Nodes(nodes) => self.program.node_set_text(nodes).to_owned(),
         };
         match &peer.with_port {
             None => who,

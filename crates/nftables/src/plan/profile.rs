@@ -127,18 +127,20 @@ impl<'a> ProfilePlanner<'a> {
             self.entries(self.program.rule(*rule), subject, &mut entries);
         }
         let cells = Cells::cut(&entries, &mut self.unions);
-        let deny = self.deny_chain(id, tier, direction);
+        let denies = tier.otherwise == Otherwise::Deny || entries.iter().any(|entry| entry.action == Action::Deny);
+        // A tier that denies nothing needs no chain for it, and never gets to that verdict.
+        let deny = if denies { Verdict::Goto(self.deny_chain(id, tier, direction)) } else { Verdict::Drop };
         let actions = Actions {
             end: match direction {
                 Direction::Ingress => End::Source,
                 Direction::Egress => End::Destination,
             },
             accept: Verdict::Return,
-            deny: Verdict::Goto(deny.clone()),
+            deny: deny.clone(),
             pass: next.clone(),
         };
         let last = match tier.otherwise {
-            Otherwise::Deny => Verdict::Goto(deny),
+            Otherwise::Deny => deny,
             Otherwise::NextTier => next.clone(),
         };
         let mut rules =
@@ -218,7 +220,7 @@ impl<'a> ProfilePlanner<'a> {
     /// The chain that logs, counts and drops what a tier of a profile denies; one for each group of
     /// policies that isolates.
     fn deny_chain(&mut self, id: ProfileId, tier: &TierRules, direction: Direction) -> Name {
-        let policies = tier.policies.iter().map(|policy| self.members.cluster.policy(*policy).id.to_string());
+        let policies = tier.policies.iter().map(|policy| self.members.cluster.policy_name(*policy));
         let mut policies: Vec<String> = policies.collect();
         // The order in which policies are read must not matter.
         policies.sort();
@@ -316,6 +318,9 @@ fn peers(peers: &Peers, with_port: Option<(palisade_engine::model::Name, Protoco
             let who = peers.iter().map(|item| match item {
                 RulePeer::Pods { members, .. } => Who::Pods(*members),
                 RulePeer::Block(block) => Who::Block(*block),
+                RulePeer::Nodes { members, .. } => Who::Nodes(*members),
+                // The addresses that are known; whoever learns of others puts them in.
+                RulePeer::Names { known, .. } => Who::Block(*known),
             });
             who.map(peer).collect()
         }
