@@ -286,7 +286,8 @@ impl State {
             pods.push(pod);
         }
         let namespaces = self.namespaces.values().cloned().collect();
-        let cluster = Cluster::of_shared(namespaces, nodes, pods, self.policies.values().cloned().collect())?;
+        let cluster =
+            Cluster::of_shared(namespaces, nodes, pods, self.policies.values().cloned().collect(), Vec::new())?;
         Ok(View { cluster, disputes, contested: losers })
     }
 

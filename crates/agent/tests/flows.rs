@@ -103,7 +103,7 @@ fn check_denied(cluster: &Cluster, program: &PolicyProgram, flow: &Flow, record:
     let said = record.nearest.as_ref();
     assert_eq!(
         said.map(|nearest| (nearest.policy.clone(), nearest.rule.direction, nearest.rule.index)),
-        nearest.map(|origin| (cluster.policy(origin.policy).id.to_string(), origin.direction, origin.index))
+        nearest.map(|origin| (cluster.policy_name(origin.policy), origin.direction, origin.index))
     );
     let subject = half.subject.map(|pod| &cluster.pod(pod).id).unwrap();
     let judged = if direction == Direction::Ingress { &record.dst } else { &record.src };
@@ -128,7 +128,7 @@ fn check_accepted(cluster: &Cluster, program: &PolicyProgram, flow: &Flow, node:
         Half::Allowed(matched) => Some(program.rule(matched.rule).origin),
         _ => None,
     });
-    let rules: Vec<_> = rules.map(|o| (cluster.policy(o.policy).id.to_string(), o.direction, o.index)).collect();
+    let rules: Vec<_> = rules.map(|o| (cluster.policy_name(o.policy), o.direction, o.index)).collect();
     let said = |rule: &RuleName| (rule.policy.clone(), rule.rule.direction, rule.rule.index);
     assert_eq!(record.decided_by.iter().map(said).collect::<Vec<_>>(), rules);
     assert_eq!(record.nearest, None);

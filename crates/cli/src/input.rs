@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, bail};
-use palisade_engine::model::{Cluster, Name, Sources, Span};
+use palisade_engine::model::{Cluster, Name, Resolved, Sources, Span};
 use palisade_manifest::{
     Diagnostic, ReadOptions, Reading, ServerVersion, Severity,
     read::read_onto,
@@ -111,7 +111,16 @@ pub(crate) fn read_as(paths: &[PathBuf], recursive: bool, namespace: &str, serve
 /// When something of it was not understood, unless the answer may leave it out. The mistakes have
 /// been shown by then, and the error is empty.
 pub(crate) fn cluster(input: &Input) -> Result<Read> {
-    let Understood { reading, common, namespace } = reading(input)?;
+    cluster_with(input, &[])
+}
+
+/// The same with what domain names resolve to.
+///
+/// # Errors
+/// As [`cluster`].
+pub(crate) fn cluster_with(input: &Input, resolved: &[Resolved]) -> Result<Read> {
+    let Understood { mut reading, common, namespace } = reading(input)?;
+    reading.inventory.resolved.extend_from_slice(resolved);
     let (cluster, texts) = consistent(reading)?;
     warn_of_nothing(input, &cluster);
     Ok(Read { cluster, excerpts: Excerpts { texts, common }, namespace })
@@ -250,7 +259,7 @@ fn warn_of_nothing(input: &Input, cluster: &Cluster) {
             screen::note(&format!("{} is empty", path.display()));
         }
     }
-    if cluster.policies().len() == 0 {
+    if cluster.policies().len() == 0 && cluster.cluster_policies().len() == 0 {
         screen::note("the input has no NetworkPolicy, so no pod is isolated");
     }
 }

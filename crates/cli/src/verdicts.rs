@@ -16,7 +16,7 @@ use crate::{
 pub(crate) fn run(arguments: &Verdicts) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, Some(&arguments.flows))?;
     let table = flows::read(&arguments.flows)?;
-    let read = input::cluster(&arguments.input)?;
+    let read = input::cluster_with(&arguments.input, &arguments.resolve)?;
     let resolver = Resolver { cluster: &read.cluster, namespace: &read.namespace };
     let program = PolicyProgram::compile(&read.cluster);
     let family = arguments.family.map(Family::from);
@@ -37,8 +37,13 @@ pub(crate) fn run(arguments: &Verdicts) -> Result<ExitCode> {
     let unknown = answers.iter().filter(|answer| **answer == Outcome::Undetermined).count();
     let wrong = rows().filter(|(row, answer)| row.expected.is_some_and(|expected| !agrees(expected, **answer))).count();
     if unknown > 0 {
+        let name = if program.has_open_names() {
+            ", or what a domain name resolves to (tell it by --resolve NAME=ADDRESS)"
+        } else {
+            ""
+        };
         screen::aside(&format!(
-            "{unknown} of {} could not be told: only the address of a pod that has none yet would decide\n",
+            "{unknown} of {} could not be told: only the address of a pod that has none yet would decide{name}\n",
             answers.len()
         ));
         return Ok(ExitCode::from(2));
@@ -54,13 +59,17 @@ pub(crate) fn run(arguments: &Verdicts) -> Result<ExitCode> {
 /// end without an address the families that it may come to have.
 pub(crate) fn cases_of(resolver: &Resolver<'_>, row: &FlowRow, family: Option<Family>) -> Result<Vec<Case>> {
     let from = flows::only(resolver.source(&row.from)?, &row.from)?;
-    let to = flows::only(resolver.destination(&row.target())?.0, &row.to)?;
+    let (to, service) = resolver.destination(&row.target())?;
+    let to = flows::only(to, &row.to)?;
     // A row that names an address is of that address's family, whatever was asked for.
     let named = [&row.from, &row.to].into_iter().any(|end| matches!(end, crate::endpoint::EndName::Address(_)));
     let family = if named { None } else { family };
     let mut found = cases(resolver, &[from], &[to], family)?;
     if found.iter().any(|case| !case.assumed) {
         found.truncate(1);
+    }
+    if service.is_some() {
+        found.iter_mut().for_each(|case| case.flow = case.flow.through_service());
     }
     Ok(found)
 }

@@ -312,18 +312,36 @@ fn examples_are_clean_but_for_what_they_show() {
     }
 }
 
+/// Cluster-wide policies are checked as NetworkPolicies are, and what their CRD does not look at too.
+#[test]
+fn cluster_wide_policies_are_checked() {
+    let policy = |operator: &str| {
+        format!(
+            "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {{name: strict}}\n\
+             spec:\n  tier: Admin\n  priority: 1\n  subject:\n    namespaces:\n      matchExpressions:\n      \
+             - {{key: team, operator: {operator}, values: [a]}}\n  \
+             egress:\n  - {{action: Deny, to: [{{networks: [10.0.0.0/8]}}]}}\n"
+        )
+    };
+    let output = check(&[("c.yaml", &policy("In"))], &["-f", "c.yaml"]);
+    assert_eq!(code(&output), 0, "{}", out(&output));
+    let output = check(&[("c.yaml", &policy("Is"))], &["-f", "c.yaml"]);
+    assert_eq!(code(&output), 1, "{}", out(&output));
+    assert!(out(&output).contains("CNP-SELECTOR") && out(&output).contains("c.yaml:10"), "{}", out(&output));
+}
+
 /// A policy that is not read must not look like one in which nothing was found.
 #[test]
 fn a_policy_of_a_kind_that_is_not_read_is_no_clean_answer() {
-    let cluster_wide = "\
-apiVersion: policy.networking.k8s.io/v1alpha2
-kind: ClusterNetworkPolicy
+    let newer = "\
+apiVersion: policy.networking.k8s.io/v1
+kind: EgressQuota
 metadata: {name: deny-all}
-spec: {tier: Admin, priority: 1, subject: {namespaces: {}}}
+spec: {}
 ";
-    let output = check(&[("c.yaml", cluster_wide)], &["-f", "c.yaml"]);
+    let output = check(&[("c.yaml", newer)], &["-f", "c.yaml"]);
     assert_eq!(code(&output), 2);
-    assert!(out(&output).contains("1 ClusterNetworkPolicy not checked"), "{}", out(&output));
+    assert!(out(&output).contains("1 EgressQuota not checked"), "{}", out(&output));
     let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
     let output = check(&[("o.yaml", other), P], &["-f", "o.yaml", "-f", "p.yaml"]);
     assert_eq!(code(&output), 0);

@@ -18,12 +18,15 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::{can_namespace, folders, palisade, root, said};
 
-/// Suites of NetworkPolicy, and whether their cases go through the lab.
-const SUITES: [(&str, bool); 4] = [("k8s-e2e", true), ("recipes", true), ("cyclonus", false), ("np-guard", false)];
-
-/// Kinds that come with another issue: their cases are counted, not judged.
-const OTHER_KINDS: [&str; 3] =
-    ["kind: ClusterNetworkPolicy", "kind: AdminNetworkPolicy", "kind: BaselineAdminNetworkPolicy"];
+/// The suites, and whether their cases go through the lab.
+const SUITES: [(&str, bool); 6] = [
+    ("k8s-e2e", true),
+    ("recipes", true),
+    ("cyclonus", false),
+    ("np-guard", false),
+    ("npa-cnp", true),
+    ("npa-anp-banp", true),
+];
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -39,13 +42,8 @@ fn main() {
     let lab = std::env::var_os("PALISADE_CONFORMANCE_LAB").is_some_and(|value| value == "1");
     let lab = lab && can_namespace().inspect_err(|why| eprintln!("skipped: no lab here: {why}")).is_ok();
     let mut trials = Vec::new();
-    let mut left_out = 0;
     for (suite, in_lab) in SUITES {
         for case in folders(&base.join(suite)) {
-            if has_other_kinds(&case) {
-                left_out += 1;
-                continue;
-            }
             let name = case.strip_prefix(&base).unwrap().display().to_string();
             for family in families(&case) {
                 for table in ["expect.tsv", "self.tsv"] {
@@ -71,15 +69,7 @@ fn main() {
             }
         }
     }
-    if left_out > 0 {
-        eprintln!("skipped: {left_out} cases with cluster-wide policies, which are not read yet");
-    }
     libtest_mimic::run(&arguments, trials).exit();
-}
-
-fn has_other_kinds(case: &Path) -> bool {
-    let text = std::fs::read_to_string(case.join("policies.yaml")).unwrap_or_default();
-    OTHER_KINDS.iter().any(|kind| text.contains(kind))
 }
 
 /// The families of a case: its own file, or that of the case whose step it is.

@@ -42,13 +42,19 @@ impl PolicyProgram {
             RulePeer::Block(block) => {
                 let blocks = wide.iter().filter_map(|peer| match peer {
                     RulePeer::Block(block) => Some(self.block(*block)),
-                    RulePeer::Pods { .. } => None,
+                    RulePeer::Pods { .. } | RulePeer::Nodes { .. } | RulePeer::Names { .. } => None,
                 });
                 let union = blocks.fold(PrefixSet::empty(), |all, block| all.union(block));
                 self.block(*block).difference(&union).is_empty()
             }
+            RulePeer::Nodes { requirements, .. } => wide.iter().any(|peer| match peer {
+                RulePeer::Nodes { requirements: wide, .. } => fewer(wide, requirements),
+                RulePeer::Block(_) | RulePeer::Pods { .. } | RulePeer::Names { .. } => false,
+            }),
+            // Names may come to mean anything.
+            RulePeer::Names { .. } => false,
             RulePeer::Pods { namespaces, pods, .. } => wide.iter().any(|peer| match peer {
-                RulePeer::Block(_) => false,
+                RulePeer::Block(_) | RulePeer::Nodes { .. } | RulePeer::Names { .. } => false,
                 RulePeer::Pods { namespaces: wide_namespaces, pods: wide_pods, .. } => {
                     let scope = match (wide_namespaces, namespaces) {
                         (None, None) => true,

@@ -6,10 +6,10 @@
 use std::cmp::Reverse;
 
 use crate::{
-    compile::{Peers, PolicyProgram, Ports, Rule, RuleId, RulePeer, RulePort, RulePorts},
-    model::{Cluster, Direction, Endpoint, Flow, Name, Peer, PodId, PolicyId, Traffic},
+    compile::{Action, Otherwise, Peers, PolicyProgram, Ports, Rule, RuleId, RulePeer, RulePort, RulePorts, Tier},
+    model::{Cluster, Direction, Endpoint, Flow, IpBlock, Name, Peer, PodId, PolicyId, PolicyRef, Traffic},
     sets::TrafficSet,
-    verdict::{Certainty, Half, Verdict, family, other_end, subject_pod},
+    verdict::{Certainty, Half, Matched, Verdict, family, judging, other_end, subject_pod},
 };
 
 /// A verdict with everything that led to it.
@@ -32,10 +32,43 @@ pub struct HalfExplanation {
     pub subject: Option<PodId>,
     /// What this end says.
     pub half: Half,
-    /// The policies that isolate the pod in this direction, in the order read.
+    /// The NetworkPolicies that isolate the pod in this direction, in the order read.
     pub isolated_by: Vec<PolicyId>,
-    /// Every rule about the pod in this direction that does not match, the nearest first.
+    /// The tiers that have something to say of the pod, in the order asked; only where one of them is of
+    /// cluster-wide policies.
+    pub tiers: Vec<TierStep>,
+    /// What would be said if the rule that decided were not there; only where it is of a cluster-wide policy.
+    pub next: Option<Half>,
+    /// Every rule that would allow and does not match, the nearest first.
     pub misses: Vec<RuleMiss>,
+}
+
+/// What a tier did with the flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierStep {
+    /// The tier.
+    pub tier: Tier,
+    /// Its policies that select the pod in this direction, in the order asked.
+    pub policies: Vec<PolicyRef>,
+    /// What came of it.
+    pub came: Came,
+}
+
+/// What came of asking a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// This rule allows or denies.
+    Decided(Matched),
+    /// This rule leaves it to the next tier.
+    Passed(Matched),
+    /// This rule would act if an address were known, or what a domain name resolves to.
+    Perhaps(Matched),
+    /// No rule matches, and the tier denies what none of its rules allows.
+    Denied,
+    /// No rule matches: the next tier is asked.
+    Nothing,
+    /// An earlier tier decides.
+    NotAsked,
 }
 
 /// Why a rule did not match.
@@ -77,6 +110,14 @@ pub enum PeerMiss {
     OutsideBlock,
     /// The address is in the `except` of that index.
     Excepted(usize),
+    /// The address is in none of the peer's `networks`.
+    OutsideNetworks,
+    /// It selects nodes, and the other end is none.
+    NotANode,
+    /// The other end misses this requirement of `nodes`, by index.
+    Node(usize),
+    /// The address is none that the peer's domain names have.
+    OtherName,
 }
 
 /// What a rule's ports say of the traffic.
@@ -119,14 +160,41 @@ impl PolicyProgram {
         Explanation { verdict, egress, ingress }
     }
 
-    /// The rules of one half whose peers are the flow's other end, each with the traffic that it means
+    /// The rules of one half that allow something between the flow's ends, each with the traffic that it means
     /// towards the destination; what the flow itself carries does not matter.
     pub fn contributions(&self, flow: &Flow, direction: Direction) -> Vec<(RuleId, TrafficSet)> {
-        let identity = subject_pod(flow, direction).and_then(|pod| self.identity_of(pod));
-        let profile = identity.map(|id| self.profile(self.profile_of(id, direction)));
-        let rules = profile.into_iter().flat_map(|profile| &profile.tiers).flat_map(|tier| &tier.rules);
-        let matching = rules.filter(|rule| self.peers_match(**rule, flow).0 == Certainty::Yes);
-        matching.map(|rule| (*rule, self.rule_traffic(*rule, flow.to()))).collect()
+        let mut found = self.decisions(flow, direction);
+        found.retain(|(rule, _)| self.rule(*rule).action == Action::Accept);
+        found
+    }
+
+    /// The rules of one half whose peers are the flow's other end, in the order asked, each with the traffic
+    /// that it acts on: of cluster-wide policies what no earlier rule took.
+    pub fn decisions(&self, flow: &Flow, direction: Direction) -> Vec<(RuleId, TrafficSet)> {
+        let mut found = Vec::new();
+        let mut open = TrafficSet::all();
+        for tier in judging(self.tiers_of(flow, direction).unwrap_or_default(), flow) {
+            let (mut passed, ordered) = (TrafficSet::empty(), tier.tier != Tier::NetworkPolicy);
+            for id in tier.rules.iter().filter(|rule| self.peers_match(**rule, flow).0 == Certainty::Yes) {
+                let matched = self.rule_traffic(*id, flow.to());
+                let taken = matched.intersection(&open);
+                if ordered {
+                    open = open.difference(&taken);
+                }
+                if self.rule(*id).action == Action::Pass {
+                    passed = passed.union(&taken);
+                }
+                // A rule that names a port which is not there is worth telling; one that comes too late is not.
+                if !taken.is_empty() || matched.is_empty() {
+                    found.push((*id, taken));
+                }
+            }
+            open = match tier.otherwise {
+                Otherwise::NextTier => open.union(&passed),
+                Otherwise::Deny => passed,
+            };
+        }
+        found
     }
 
     fn explain_half(&self, cluster: &Cluster, flow: &Flow, direction: Direction, half: &Half) -> HalfExplanation {
@@ -134,16 +202,47 @@ impl PolicyProgram {
         let profile =
             subject.and_then(|pod| self.identity_of(pod)).map(|id| self.profile(self.profile_of(id, direction)));
         let tiers = profile.map_or(&[][..], |profile| &profile.tiers);
-        let rules = tiers.iter().flat_map(|tier| &tier.rules);
+        // What would have allowed it; a rule that denies is no miss where it does not match.
+        let rules = tiers.iter().flat_map(|tier| &tier.rules).filter(|rule| self.rule(**rule).action == Action::Accept);
         let mut misses: Vec<RuleMiss> = rules.filter_map(|rule| self.miss(cluster, *rule, flow)).collect();
         misses.sort_by_key(|miss| Reverse(nearness(miss)));
         HalfExplanation {
             direction,
             subject,
             half: half.clone(),
-            isolated_by: tiers.iter().flat_map(|tier| tier.policies.iter().copied()).collect(),
+            isolated_by: profile.map(|profile| profile.isolating().collect()).unwrap_or_default(),
+            tiers: if tiers.iter().all(|tier| tier.tier == Tier::NetworkPolicy) {
+                Vec::new()
+            } else {
+                self.steps(flow, direction)
+            },
+            next: self.next(flow, direction, half),
             misses,
         }
+    }
+
+    fn steps(&self, flow: &Flow, direction: Direction) -> Vec<TierStep> {
+        let mut asked = true;
+        let steps = judging(self.tiers_of(flow, direction).unwrap_or_default(), flow).map(|tier| {
+            let mut matches = tier.rules.iter().map(|rule| self.matches(*rule, flow));
+            let came = match matches.find(|(certainty, _)| *certainty != Certainty::No) {
+                _ if !asked => Came::NotAsked,
+                Some((Certainty::Unknown, matched)) => Came::Perhaps(matched),
+                Some((_, matched)) if self.rule(matched.rule).action == Action::Pass => Came::Passed(matched),
+                Some((_, matched)) => Came::Decided(matched),
+                None if tier.otherwise == Otherwise::Deny => Came::Denied,
+                None => Came::Nothing,
+            };
+            asked &= matches!(came, Came::Passed(_) | Came::Perhaps(_) | Came::Nothing);
+            TierStep { tier: tier.tier, policies: tier.policies.clone(), came }
+        });
+        steps.collect()
+    }
+
+    fn next(&self, flow: &Flow, direction: Direction, half: &Half) -> Option<Half> {
+        let (Half::Allowed(matched) | Half::DeniedBy(matched)) = half else { return None };
+        let is_cluster_wide = self.rule(matched.rule).origin.policy.cluster().is_some();
+        is_cluster_wide.then(|| self.half_without(flow, direction, Some(matched.rule)))
     }
 
     fn miss(&self, cluster: &Cluster, id: RuleId, flow: &Flow) -> Option<RuleMiss> {
@@ -153,11 +252,10 @@ impl PolicyProgram {
             (Peers::Of(_), (Certainty::Yes, Some(peer))) => PeerAnswer::Matched(peer),
             (Peers::Of(_), (Certainty::Unknown, Some(peer))) => PeerAnswer::AddressUnknown(peer),
             (Peers::Of(peers), _) => {
-                let policy = cluster.policy(rule.origin.policy);
-                let written = policy.rules(rule.origin.direction).get(rule.origin.index);
-                let written = written.map_or(&[][..], |rule| &rule.peers);
-                let own = &policy.id.namespace;
-                let misses = peers.iter().zip(written).filter_map(|pair| self.peer_miss(pair, own, rule, flow));
+                let misses = peers.iter().enumerate().filter_map(|(index, peer)| {
+                    let (own, written) = written(cluster, rule, index);
+                    self.peer_miss(peer, own, written, rule, flow)
+                });
                 PeerAnswer::Missed(misses.collect())
             }
         };
@@ -173,18 +271,25 @@ impl PolicyProgram {
         (peers_missed || ports_missed).then_some(RuleMiss { rule: id, peers, ports })
     }
 
-    fn peer_miss(&self, peer: (&RulePeer, &Peer), own: &Name, rule: &Rule, flow: &Flow) -> Option<PeerMiss> {
+    fn peer_miss(
+        &self,
+        peer: &RulePeer,
+        own: Option<&Name>,
+        written: Option<&IpBlock>,
+        rule: &Rule,
+        flow: &Flow,
+    ) -> Option<PeerMiss> {
         let other = other_end(flow, rule.origin.direction);
-        if self.peer_matches(peer.0, other, family(flow)) != Certainty::No {
+        if self.peer_matches(peer, other, family(flow)) != Certainty::No {
             return None;
         }
         match peer {
-            (RulePeer::Pods { namespaces, pods, .. }, _) => {
+            RulePeer::Pods { namespaces, pods, .. } => {
                 let Endpoint::Pod(pod) = other.endpoint else { return Some(PeerMiss::NotAPod) };
                 let Some(identity) = self.identity_of(pod) else { return Some(PeerMiss::NotAPod) };
                 let namespace = &self.identity(identity).namespace;
                 match namespaces {
-                    None if namespace != own => return Some(PeerMiss::OtherNamespace),
+                    None if Some(namespace) != own => return Some(PeerMiss::OtherNamespace),
                     None => {}
                     Some(requirements) => {
                         if let Some(index) = requirements.iter().position(|id| !self.namespace_has(*id, namespace)) {
@@ -194,12 +299,17 @@ impl PolicyProgram {
                 }
                 pods.iter().position(|id| !self.pod_has(*id, identity)).map(PeerMiss::Pod)
             }
-            (RulePeer::Block(_), Peer::IpBlock(block)) => {
+            RulePeer::Block(_) => {
+                let Some(block) = written else { return Some(PeerMiss::OutsideNetworks) };
                 // Without an address the block misses for certain when it is of the other family.
                 let excepted = other.address.and_then(|address| block.except.iter().position(|p| p.contains(&address)));
                 Some(excepted.map_or(PeerMiss::OutsideBlock, PeerMiss::Excepted))
             }
-            (RulePeer::Block(_), Peer::Pods { .. }) => None,
+            RulePeer::Nodes { requirements, .. } => {
+                let Endpoint::Node(node) = other.endpoint else { return Some(PeerMiss::NotANode) };
+                requirements.iter().position(|id| !self.node_has(*id, node)).map(PeerMiss::Node)
+            }
+            RulePeer::Names { .. } => Some(PeerMiss::OtherName),
         }
     }
 
@@ -223,6 +333,18 @@ impl PolicyProgram {
     }
 }
 
+/// Of a NetworkPolicy's rule: the policy's own namespace, and the ipBlock that the peer of that index is.
+fn written<'c>(cluster: &'c Cluster, rule: &Rule, peer: usize) -> (Option<&'c Name>, Option<&'c IpBlock>) {
+    let PolicyRef::Network(id) = rule.origin.policy else { return (None, None) };
+    let policy = cluster.policy(id);
+    let peer = policy.rules(rule.origin.direction).get(rule.origin.index).and_then(|rule| rule.peers.get(peer));
+    let block = match peer {
+        Some(Peer::IpBlock(block)) => Some(block),
+        Some(Peer::Pods { .. }) | None => None,
+    };
+    (Some(&policy.id.namespace), block)
+}
+
 /// How near a rule came: what of it matched, then how little is missing, then whether the peers matched
 /// rather than the ports; so the order in which policies are read says little.
 fn nearness(miss: &RuleMiss) -> (u8, u8, u8) {
@@ -239,9 +361,9 @@ fn nearness(miss: &RuleMiss) -> (u8, u8, u8) {
 
 fn peer_nearness(miss: &PeerMiss) -> u8 {
     match miss {
-        PeerMiss::NotAPod => 0,
-        PeerMiss::OutsideBlock | PeerMiss::Namespace(_) => 1,
-        PeerMiss::OtherNamespace | PeerMiss::Pod(_) | PeerMiss::Excepted(_) => 2,
+        PeerMiss::NotAPod | PeerMiss::NotANode => 0,
+        PeerMiss::OutsideBlock | PeerMiss::OutsideNetworks | PeerMiss::OtherName | PeerMiss::Namespace(_) => 1,
+        PeerMiss::OtherNamespace | PeerMiss::Pod(_) | PeerMiss::Node(_) | PeerMiss::Excepted(_) => 2,
     }
 }
 

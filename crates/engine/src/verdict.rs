@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    compile::{Action, Otherwise, Peers, PolicyProgram, Ports, RuleId, RulePeer, RulePort, RulePorts, Tier},
+    compile::{Action, Otherwise, Peers, PolicyProgram, Ports, RuleId, RulePeer, RulePort, RulePorts, Tier, TierRules},
     model::{Cluster, Direction, Endpoint, Family, Flow, PodId, PolicyId, PortRange, Protocol, Side, Traffic},
     sets::{PrefixSet, TrafficSet},
 };
@@ -29,7 +29,7 @@ pub enum Outcome {
     Allow,
     /// Its packets are dropped.
     Deny,
-    /// Only an address that is not known could decide.
+    /// Only an address that is not known could decide, or what a domain name resolves to.
     Undetermined,
 }
 
@@ -62,7 +62,10 @@ pub enum Half {
         /// The policies that do.
         policies: Vec<PolicyId>,
     },
-    /// This rule would decide if the other end's address were known.
+    /// Cluster-wide policies select the pod, none of their rules decides, and no NetworkPolicy isolates it:
+    /// allowed, since nothing says otherwise.
+    AllowedByDefault,
+    /// This rule would decide if the other end's address (or what a domain name resolves to) were known.
     Undetermined(Matched),
 }
 
@@ -104,7 +107,7 @@ impl Half {
     /// The answer of this end.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::NotASubject | Self::NotIsolated | Self::Allowed(_) => Outcome::Allow,
+            Self::NotASubject | Self::NotIsolated | Self::Allowed(_) | Self::AllowedByDefault => Outcome::Allow,
             Self::DeniedBy(_) | Self::Denied { .. } => Outcome::Deny,
             Self::Undetermined(_) => Outcome::Undetermined,
         }
@@ -122,7 +125,7 @@ pub(crate) enum Certainty {
 impl PolicyProgram {
     /// Judges one flow of the cluster that this program was compiled from.
     pub fn verdict(&self, cluster: &Cluster, flow: &Flow) -> Verdict {
-        if let Some(exemption) = exemption(cluster, flow.from().endpoint, flow.to().endpoint) {
+        if let Some(exemption) = exemption(cluster, flow) {
             return Verdict::Exempt(exemption);
         }
         Verdict::Judged { egress: self.half(flow, Direction::Egress), ingress: self.half(flow, Direction::Ingress) }
@@ -130,7 +133,7 @@ impl PolicyProgram {
 
     /// Everything that may pass from one end to the other; the flow's own traffic does not matter.
     pub fn traffic(&self, cluster: &Cluster, flow: &Flow) -> TrafficVerdict {
-        if exemption(cluster, flow.from().endpoint, flow.to().endpoint).is_some() {
+        if exemption(cluster, flow).is_some() {
             return TrafficVerdict { allowed: TrafficSet::all(), undetermined: TrafficSet::empty() };
         }
         let (egress, ingress) =
@@ -142,80 +145,106 @@ impl PolicyProgram {
     }
 
     fn half(&self, flow: &Flow, direction: Direction) -> Half {
-        let Endpoint::Pod(pod) = subject(flow, direction) else { return Half::NotASubject };
-        let Some(identity) = self.identity_of(pod) else { return Half::NotASubject };
-        let profile = self.profile(self.profile_of(identity, direction));
-        let mut unknown: Vec<Matched> = Vec::new();
-        let decided = |half: Half, unknown: &[Matched]| {
-            // An unknown match that would have come to the same changes nothing.
-            let other = unknown.iter().find(|matched| self.outcome_of(matched.rule) != half.outcome());
-            other.map_or(half, |matched| Half::Undetermined(*matched))
-        };
-        for tier in &profile.tiers {
-            let mut passed = false;
-            for rule in &tier.rules {
-                let (certainty, matched) = self.matches(*rule, flow);
-                match (certainty, self.rule(*rule).action) {
-                    (Certainty::No, _) => {}
-                    (Certainty::Unknown, _) => unknown.push(matched),
-                    (Certainty::Yes, Action::Accept) => return decided(Half::Allowed(matched), &unknown),
-                    (Certainty::Yes, Action::Deny) => return decided(Half::DeniedBy(matched), &unknown),
-                    (Certainty::Yes, Action::Pass) => {
-                        passed = true;
-                        break;
-                    }
-                }
-            }
-            if !passed && tier.otherwise == Otherwise::Deny {
-                return decided(Half::Denied { tier: tier.tier, policies: tier.policies.clone() }, &unknown);
-            }
-        }
-        decided(Half::NotIsolated, &unknown)
+        self.half_without(flow, direction, None)
     }
 
-    fn half_traffic(&self, flow: &Flow, direction: Direction) -> TrafficVerdict {
-        let everything = || TrafficVerdict { allowed: TrafficSet::all(), undetermined: TrafficSet::empty() };
-        let Endpoint::Pod(pod) = subject(flow, direction) else { return everything() };
-        let Some(identity) = self.identity_of(pod) else { return everything() };
-        let (mut allowed, mut undetermined) = (TrafficSet::empty(), TrafficSet::empty());
+    /// What one end says, as if one of its rules were not there.
+    pub(crate) fn half_without(&self, flow: &Flow, direction: Direction, without: Option<RuleId>) -> Half {
+        let Some(tiers) = self.tiers_of(flow, direction) else { return Half::NotASubject };
+        if tiers.is_empty() {
+            return Half::NotIsolated;
+        }
+        // What it may come to, each with its last and so its certain reason. Where a rule may match or not,
+        // both ways lead on; all of those that leave a tier enter the next one at its beginning.
+        let (mut allowed, mut denied) = (None, None);
+        let mut unknown: Vec<Matched> = Vec::new();
+        let mut goes_on = true;
+        for tier in judging(tiers, flow) {
+            let (mut passed, mut open) = (false, true);
+            for rule in tier.rules.iter().filter(|rule| Some(**rule) != without) {
+                let (certainty, matched) = self.matches(*rule, flow);
+                if certainty == Certainty::No {
+                    continue;
+                }
+                match self.rule(*rule).action {
+                    Action::Accept => allowed = Some(Half::Allowed(matched)),
+                    Action::Deny => denied = Some(Half::DeniedBy(matched)),
+                    Action::Pass => passed = true,
+                }
+                if certainty == Certainty::Yes {
+                    open = false;
+                    break;
+                }
+                unknown.push(matched);
+            }
+            match tier.otherwise {
+                Otherwise::NextTier => passed |= open,
+                Otherwise::Deny if open => {
+                    let policies = tier.policies.iter().filter_map(|policy| policy.network()).collect();
+                    denied = Some(Half::Denied { tier: tier.tier, policies });
+                }
+                Otherwise::Deny => {}
+            }
+            if !passed {
+                goes_on = false;
+                break;
+            }
+        }
+        if goes_on {
+            allowed = Some(Half::AllowedByDefault);
+        }
+        match (allowed, denied, unknown.first()) {
+            (Some(_), Some(_), Some(unknown)) => Half::Undetermined(*unknown),
+            // Two reasons need something unknown; without it there is exactly one.
+            (_, Some(denied), _) => denied,
+            (Some(allowed), None, _) => allowed,
+            (None, None, _) => Half::AllowedByDefault,
+        }
+    }
+
+    /// The tiers that judge the pod of a direction; `None` where that end is no pod.
+    pub(crate) fn tiers_of(&self, flow: &Flow, direction: Direction) -> Option<&[TierRules]> {
+        let identity = subject_pod(flow, direction).and_then(|pod| self.identity_of(pod))?;
+        Some(&self.profile(self.profile_of(identity, direction)).tiers)
+    }
+
+    /// As [`Self::half_without`] for all traffic at once. Of an unknown match both ways are followed, so what is
+    /// allowed one way and denied another is undetermined.
+    pub fn half_traffic(&self, flow: &Flow, direction: Direction) -> TrafficVerdict {
+        let tiers = self.tiers_of(flow, direction).unwrap_or_default();
+        let (mut allowed, mut denied) = (TrafficSet::empty(), TrafficSet::empty());
         let mut open = TrafficSet::all();
-        for tier in &self.profile(self.profile_of(identity, direction)).tiers {
+        for tier in judging(tiers, flow) {
             let mut passed = TrafficSet::empty();
             for id in &tier.rules {
                 let rule = self.rule(*id);
-                let matched = self.rule_traffic(*id, flow.to()).intersection(&open);
-                match (self.peers_match(*id, flow).0, rule.action) {
-                    (Certainty::No, _) => continue,
-                    (Certainty::Unknown, _) => {
-                        undetermined = undetermined.union(&matched);
-                        continue;
-                    }
-                    (Certainty::Yes, Action::Accept) => allowed = allowed.union(&matched),
-                    (Certainty::Yes, Action::Deny) => {}
-                    (Certainty::Yes, Action::Pass) => passed = passed.union(&matched),
+                let certainty = self.peers_match(*id, flow).0;
+                if certainty == Certainty::No {
+                    continue;
                 }
-                open = open.difference(&matched);
+                let matched = self.rule_traffic(*id, flow.to()).intersection(&open);
+                match rule.action {
+                    Action::Accept => allowed = allowed.union(&matched),
+                    Action::Deny => denied = denied.union(&matched),
+                    Action::Pass => passed = passed.union(&matched),
+                }
+                if certainty == Certainty::Yes {
+                    open = open.difference(&matched);
+                }
             }
             open = match tier.otherwise {
                 Otherwise::NextTier => open.union(&passed),
-                Otherwise::Deny => passed,
+                Otherwise::Deny => {
+                    denied = denied.union(&open);
+                    passed
+                }
             };
         }
         allowed = allowed.union(&open);
-        // Where the unknown rule would come to the same as what follows, nothing is open: only Accept
-        // rules can be meant while NetworkPolicy is the only tier, so what is allowed anyway is certain.
-        TrafficVerdict { undetermined: undetermined.difference(&allowed), allowed }
+        TrafficVerdict { undetermined: allowed.intersection(&denied), allowed: allowed.difference(&denied) }
     }
 
-    fn outcome_of(&self, rule: RuleId) -> Outcome {
-        match self.rule(rule).action {
-            Action::Accept => Outcome::Allow,
-            Action::Deny => Outcome::Deny,
-            Action::Pass => Outcome::Undetermined,
-        }
-    }
-
-    fn matches(&self, id: RuleId, flow: &Flow) -> (Certainty, Matched) {
+    pub(crate) fn matches(&self, id: RuleId, flow: &Flow) -> (Certainty, Matched) {
         let (certainty, peer) = self.peers_match(id, flow);
         let mut matched = Matched { rule: id, peer, port: None };
         match &self.rule(id).ports {
@@ -248,13 +277,25 @@ impl PolicyProgram {
     }
 
     pub(crate) fn peer_matches(&self, peer: &RulePeer, other: Side, family: Option<Family>) -> Certainty {
+        let known = |is: bool| if is { Certainty::Yes } else { Certainty::No };
         match (peer, other.endpoint) {
             (RulePeer::Pods { members, .. }, Endpoint::Pod(pod)) => {
-                let selected = self.identity_of(pod).is_some_and(|identity| self.selects(*members, identity));
-                if selected { Certainty::Yes } else { Certainty::No }
+                known(self.identity_of(pod).is_some_and(|identity| self.selects(*members, identity)))
             }
             (RulePeer::Pods { .. }, Endpoint::Node(_) | Endpoint::Outside) => Certainty::No,
             (RulePeer::Block(block), _) => in_block(self.block(*block), other.address, family),
+            (RulePeer::Nodes { members, .. }, Endpoint::Node(node)) => known(self.selects_node(*members, node)),
+            (RulePeer::Nodes { .. }, Endpoint::Pod(_) | Endpoint::Outside) => Certainty::No,
+            (RulePeer::Names { known, may_be_outside, may_be_inside }, endpoint) => {
+                let may_be = match endpoint {
+                    Endpoint::Outside => *may_be_outside,
+                    Endpoint::Pod(_) | Endpoint::Node(_) => *may_be_inside,
+                };
+                match in_block(self.block(*known), other.address, family) {
+                    Certainty::No if may_be => Certainty::Unknown,
+                    certainty => certainty,
+                }
+            }
         }
     }
 
@@ -292,16 +333,23 @@ impl PolicyProgram {
     }
 }
 
-/// Why no policy applies between two ends, if so.
-fn exemption(cluster: &Cluster, from: Endpoint, to: Endpoint) -> Option<Exemption> {
-    match (from, to) {
-        (Endpoint::Pod(a), Endpoint::Pod(b)) => (a == b).then_some(Exemption::Itself),
+/// Why no policy applies to a flow, if so.
+fn exemption(cluster: &Cluster, flow: &Flow) -> Option<Exemption> {
+    match (flow.from().endpoint, flow.to().endpoint) {
+        (Endpoint::Pod(a), Endpoint::Pod(b)) => (a == b && !flow.is_through_service()).then_some(Exemption::Itself),
         (Endpoint::Pod(pod), Endpoint::Node(node)) | (Endpoint::Node(node), Endpoint::Pod(pod)) => {
             (cluster.node_of(pod) == Some(node)).then_some(Exemption::OwnNode)
         }
         (Endpoint::Pod(_), Endpoint::Outside) | (Endpoint::Outside, Endpoint::Pod(_)) => None,
         (Endpoint::Node(_) | Endpoint::Outside, Endpoint::Node(_) | Endpoint::Outside) => Some(Exemption::NoPod),
     }
+}
+
+/// The tiers that count for a flow: NetworkPolicy never judges what a pod sends to itself, also where a
+/// Service brought it back.
+pub(crate) fn judging<'t>(tiers: &'t [TierRules], flow: &Flow) -> impl Iterator<Item = &'t TierRules> + use<'t> {
+    let to_itself = flow.from().endpoint == flow.to().endpoint;
+    tiers.iter().filter(move |tier| !to_itself || tier.tier != Tier::NetworkPolicy)
 }
 
 /// The end that is judged in a direction.

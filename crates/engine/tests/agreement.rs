@@ -25,10 +25,15 @@ fn outcome(answer: Answer) -> Outcome {
     }
 }
 
+/// NetworkPolicies alone, and with cluster-wide policies before and behind them.
+fn generators(seed: u64) -> [Generator; 2] {
+    [Generator::new(seed), Generator::new(seed).with_cluster_policies()]
+}
+
 #[test]
 fn engine_equals_oracle() {
-    for seed in 0..clusters() {
-        let generator = Generator::new(seed);
+    for generator in (0..clusters()).flat_map(generators) {
+        let seed = generator.seed();
         let cluster = generator.cluster();
         let program = PolicyProgram::compile(&cluster);
         for flow in generator.flows(&cluster, FLOWS) {
@@ -41,8 +46,8 @@ fn engine_equals_oracle() {
 /// What may pass as a set has exactly the members that the verdict allows one by one.
 #[test]
 fn traffic_equals_verdicts() {
-    for seed in 0..clusters().min(300) {
-        let generator = Generator::new(seed);
+    for generator in (0..clusters().min(300)).flat_map(generators) {
+        let seed = generator.seed();
         let cluster = generator.cluster();
         let program = PolicyProgram::compile(&cluster);
         for flow in generator.flows(&cluster, 10) {

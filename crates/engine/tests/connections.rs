@@ -23,6 +23,11 @@ fn clusters() -> u64 {
     std::env::var("PALISADE_CLUSTERS").ok().and_then(|count| count.parse().ok()).unwrap_or(1_500)
 }
 
+/// NetworkPolicies alone, and with cluster-wide policies before and behind them.
+fn generators(seed: u64) -> [Generator; 2] {
+    [Generator::new(seed), Generator::new(seed).with_cluster_policies()]
+}
+
 /// One who is at an end, in a family; the second pod of an identity where it is to be another than `not`.
 fn side(
     (cluster, program): (&Cluster, &PolicyProgram),
@@ -111,8 +116,8 @@ impl Pair<'_> {
 #[test]
 fn connections_equal_the_oracle() {
     let mut judged = [0usize; 3];
-    for seed in 0..clusters() {
-        let generator = Generator::new(seed);
+    for generator in (0..clusters()).flat_map(generators) {
+        let seed = generator.seed();
         let cluster = generator.cluster();
         let program = PolicyProgram::compile(&cluster);
         let connections = Connections::new(&cluster, &program);
@@ -165,8 +170,9 @@ fn connections_equal_the_oracle() {
 /// Every end is the destination of one row, and no source is in two sets of a row.
 #[test]
 fn rows_cover_every_pair_once() {
-    for seed in 0..clusters().min(300) {
-        let cluster = Generator::new(seed).cluster();
+    for generator in (0..clusters().min(300)).flat_map(generators) {
+        let seed = generator.seed();
+        let cluster = generator.cluster();
         let connections = Connections::new(&cluster, &PolicyProgram::compile(&cluster));
         let rows = connections.allowed().rows();
         let destinations: u64 = rows.iter().map(|row| row.destinations.len()).sum();
@@ -183,8 +189,9 @@ fn rows_cover_every_pair_once() {
 /// denied is all that is not allowed.
 #[test]
 fn rectangles_are_the_relation() {
-    for seed in 0..clusters().min(300) {
-        let cluster = Generator::new(seed).cluster();
+    for generator in (0..clusters().min(300)).flat_map(generators) {
+        let seed = generator.seed();
+        let cluster = generator.cluster();
         let connections = Connections::new(&cluster, &PolicyProgram::compile(&cluster));
         let relation = connections.allowed();
         let allowed = connections.rectangles(relation, &Query::default());

@@ -79,13 +79,19 @@ fn is_comparable(difference: &Difference, end: JointEnd, family: Family) -> bool
     }
 }
 
+/// NetworkPolicies alone, and with cluster-wide policies before and behind them.
+const GENERATORS: [fn(u64) -> Generator; 2] = [Generator::new, |seed| Generator::new(seed).with_cluster_policies()];
+
 #[test]
 fn a_difference_is_what_the_connections_differ_in() {
     let (mut gained, mut lost, mut exempt) = (0u64, 0u64, 0u64);
-    for seed in 0..clusters() {
+    for (seed, generator) in (0..clusters()).flat_map(|seed| GENERATORS.map(|generator| (seed, generator))) {
         let mut dice = Dice(seed);
-        let old = Generator::new(seed).inventory();
-        let new = changed(old.clone(), &Generator::new(seed + 100_000).inventory(), &mut dice);
+        let (old, other) = (generator(seed).inventory(), generator(seed + 100_000).inventory());
+        let mut new = changed(old.clone(), &other, &mut dice);
+        if !other.cluster_policies.is_empty() && dice.below(2) == 0 {
+            new.cluster_policies = other.cluster_policies;
+        }
         let (old_cluster, new_cluster) = (old.clone().into_cluster().unwrap(), new.clone().into_cluster().unwrap());
         compared(old, new, |difference| {
             let ends: Vec<u32> = (0..difference.ends.len()).collect();

@@ -69,13 +69,13 @@ fn policies_rules_and_profiles_agree() {
                     let rule = program.rule_of(id, direction, index);
                     assert_eq!(rule.is_some(), affects, "seed {seed}: {}", policy.id);
                     let origin = rule.map(|rule| program.rule(rule).origin);
-                    assert!(origin.is_none_or(|o| (o.policy, o.direction, o.index) == (id, direction, index)));
+                    assert!(origin.is_none_or(|o| (o.policy, o.direction, o.index) == (id.into(), direction, index)));
                 }
                 assert_eq!(program.rule_of(id, direction, policy.rules(direction).len()), None);
                 let subjects = program.subjects_of(id);
                 for (identity, _) in program.identities() {
                     let profile = program.profile(program.profile_of(identity, direction));
-                    let in_profile = profile.tiers.iter().any(|tier| tier.policies.contains(&id));
+                    let in_profile = profile.tiers.iter().any(|tier| tier.policies.contains(&id.into()));
                     let selected = subjects.is_some_and(|subjects| program.selects(subjects, identity));
                     assert_eq!(in_profile, affects && selected, "seed {seed}: {}", policy.id);
                 }

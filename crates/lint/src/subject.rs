@@ -89,7 +89,7 @@ impl<'a> Subject<'a> {
                 Some(Peers::Of(peers)) => {
                     let members = peers.iter().filter_map(|peer| match peer {
                         RulePeer::Pods { members, .. } => Some(*members),
-                        RulePeer::Block(_) => None,
+                        RulePeer::Block(_) | RulePeer::Nodes { .. } | RulePeer::Names { .. } => None,
                     });
                     members.collect()
                 }

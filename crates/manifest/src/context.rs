@@ -32,6 +32,8 @@ pub(crate) struct Context<'r> {
     pub(crate) object: Option<String>,
     /// The file's first `y` or `n` without quotes, and how many more there are.
     pub(crate) bool_letters: &'r mut Option<(Diagnostic, usize)>,
+    /// The code of wrong values that the server takes, where it does not look at them.
+    pub(crate) beyond: Option<&'static str>,
     /// Whether something in the object was not understood.
     pub(crate) failed: bool,
 }
@@ -75,6 +77,31 @@ impl Context<'_> {
         finding.object.clone_from(&self.object);
         finding.field = (!path.is_empty()).then_some(path);
         finding
+    }
+
+    /// An error about a value: one that the API server looks at unless said [otherwise](Self::beyond).
+    pub(crate) fn value_error(&self, field: &Field<'_>, message: impl Into<String>) -> Diagnostic {
+        let mut finding = self.error(field, message);
+        if let Some(code) = self.beyond {
+            finding.code = code.into();
+        }
+        finding
+    }
+
+    /// Reads values that the server does not look at: what is wrong with them has this code.
+    pub(crate) fn beyond<T>(&mut self, code: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.beyond.replace(code);
+        let result = read(self);
+        self.beyond = before;
+        result
+    }
+
+    /// Reads a part that has a form of its own for what was not understood: `None` where anything was not.
+    pub(crate) fn part<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let failed = std::mem::replace(&mut self.failed, false);
+        let result = read(self).filter(|_| !self.failed);
+        self.failed |= failed || result.is_none();
+        result
     }
 
     /// An error about a field that is not there: at the mapping that should have it.

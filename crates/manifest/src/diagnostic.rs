@@ -27,8 +27,31 @@ pub mod code {
     /// A list that is only one page of several.
     pub const PARTIAL_LIST: &str = "PARTIAL-LIST";
 
+    /// A selector of a cluster-wide policy that no label can be compared with.
+    pub const CNP_SELECTOR: &str = "CNP-SELECTOR";
+    /// A port of a cluster-wide policy that no pod can have.
+    pub const CNP_PORT: &str = "CNP-PORT";
+    /// A domain name that cannot be one, or that a rule denies or passes.
+    pub const CNP_DOMAIN: &str = "CNP-DOMAIN";
+    /// A rule of the last tier that leaves it to the next one.
+    pub const CNP_PASS: &str = "CNP-PASS";
+
     /// All of them.
-    pub const ALL: [&str; 9] = [API, YAML, DUPLICATE_KEY, ENCODING, YAML_KEY, YAML_BOOL, INPUT, CONFLICT, PARTIAL_LIST];
+    pub const ALL: [&str; 13] = [
+        API,
+        YAML,
+        DUPLICATE_KEY,
+        ENCODING,
+        YAML_KEY,
+        YAML_BOOL,
+        INPUT,
+        CONFLICT,
+        PARTIAL_LIST,
+        CNP_SELECTOR,
+        CNP_PORT,
+        CNP_DOMAIN,
+        CNP_PASS,
+    ];
 }
 
 /// How bad it is.

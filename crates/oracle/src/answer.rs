@@ -1,12 +1,13 @@
-//! The answer to a flow, from its two halves. Rules 1.2 to 1.9 and section 2.
+//! The answer to a flow, from its two halves. Rules 1.2 to 1.9, section 2 and 5.1.
 
-use palisade_engine::model::{Cluster, Direction, Endpoint, Family, Flow, NetworkPolicy, Pod};
+use palisade_engine::model::{Cluster, ClusterTier, Direction, Endpoint, Family, Flow, NetworkPolicy, Pod, Side};
 
 use crate::{
     maybe::Maybe,
     peers::peers_match,
     ports::ports_match,
     selectors::{has_own_network, is_subject},
+    tiers::{Ways, cluster_tier, has_say},
 };
 
 /// May the flow's first packet pass?
@@ -28,12 +29,11 @@ pub enum HalfAnswer {
     NotJudged,
     /// No policy isolates the pod in that direction, so everything is allowed.
     NotIsolated,
-    /// The pod is isolated, and a rule allows the flow.
+    /// The pod is isolated, and a rule allows the flow; or no tier says otherwise (5.1).
     Allowed,
-    /// The pod is isolated, and no rule allows the flow.
+    /// The pod is isolated, and no rule allows the flow; or a rule denies it.
     Denied,
-    /// The pod is isolated, no rule allows the flow for certain, and an `ipBlock` might: the other
-    /// end's address is not known.
+    /// It depends on an address that is not known, or on what a domain name resolves to.
     Undetermined,
 }
 
@@ -53,14 +53,13 @@ pub fn answer(cluster: &Cluster, flow: &Flow) -> Answer {
 
 /// The answer of one direction. 7.1: on a node this is what is decided for its own pods.
 pub fn half(cluster: &Cluster, flow: &Flow, direction: Direction) -> HalfAnswer {
-    if is_one_pod(flow) || is_pod_and_its_node(cluster, flow) {
+    // 1.6: what a Service brings back to the pod itself is for cluster-wide policies alone.
+    let to_itself = is_one_pod(flow);
+    if (to_itself && !flow.is_through_service()) || is_pod_and_its_node(cluster, flow) {
         return HalfAnswer::NotJudged;
     }
     // 2.1: each direction on its own, at the pod that it is about.
-    let (own, other) = match direction {
-        Direction::Ingress => (flow.to(), flow.from()),
-        Direction::Egress => (flow.from(), flow.to()),
-    };
+    let (own, _) = ends(flow, direction);
     // 1.9, 1.3: nobody's policy applies to a node (so to a host-network pod) or an outside address.
     let Endpoint::Pod(id) = own.endpoint else { return HalfAnswer::NotJudged };
     let pod = cluster.pod(id);
@@ -69,11 +68,31 @@ pub fn half(cluster: &Cluster, flow: &Flow, direction: Direction) -> HalfAnswer 
     }
 
     // 2.1: isolated by at least one policy of that type that selects the pod.
-    let isolating = isolating_policies(cluster, pod, direction);
-    if isolating.is_empty() {
+    let isolating = if to_itself { Vec::new() } else { isolating_policies(cluster, pod, direction) };
+    if isolating.is_empty() && ClusterTier::ALL.iter().all(|tier| !has_say(cluster, *tier, pod, direction)) {
         return HalfAnswer::NotIsolated;
     }
 
+    // 5.1: Admin, then NetworkPolicy, then Baseline, then allowed.
+    let tier = |tier| cluster_tier(cluster, tier, pod, flow, direction);
+    let ways = tier(ClusterTier::Admin)
+        .then(|| network_policies(cluster, &isolating, flow, direction))
+        .then(|| tier(ClusterTier::Baseline))
+        .then(|| Ways::ALLOWED);
+    match (ways.allowed, ways.denied) {
+        (true, true) => HalfAnswer::Undetermined,
+        (true, false) => HalfAnswer::Allowed,
+        (false, _) => HalfAnswer::Denied,
+    }
+}
+
+/// What the NetworkPolicies that isolate a pod in a direction say to a flow.
+fn network_policies(cluster: &Cluster, isolating: &[&NetworkPolicy], flow: &Flow, direction: Direction) -> Ways {
+    // 5.3: for a pod that is not isolated, the next tier decides.
+    if isolating.is_empty() {
+        return Ways::PASSED;
+    }
+    let (own, other) = ends(flow, direction);
     // 1.4: a flow has one family; either address tells it.
     let family = other.address.or(own.address).map(Family::of);
     // 2.2: the union of all their rules in that direction, in no order.
@@ -87,9 +106,17 @@ pub fn half(cluster: &Cluster, flow: &Flow, direction: Direction) -> HalfAnswer 
         })
     }));
     match allowed {
-        Maybe::Yes => HalfAnswer::Allowed,
-        Maybe::Unknown => HalfAnswer::Undetermined,
-        Maybe::No => HalfAnswer::Denied,
+        Maybe::Yes => Ways::ALLOWED,
+        Maybe::Unknown => Ways::ALLOWED.or(Ways::DENIED),
+        Maybe::No => Ways::DENIED,
+    }
+}
+
+/// The end that a direction is about, and the other one.
+fn ends(flow: &Flow, direction: Direction) -> (Side, Side) {
+    match direction {
+        Direction::Ingress => (flow.to(), flow.from()),
+        Direction::Egress => (flow.from(), flow.to()),
     }
 }
 

@@ -18,6 +18,7 @@ mod maybe;
 mod peers;
 mod ports;
 mod selectors;
+mod tiers;
 pub mod yaml;
 
 pub use answer::{Answer, HalfAnswer, answer, half};

@@ -6,6 +6,7 @@
 //! Not written: Services, EndpointSlices, and what the cluster itself adds (stand-ins, the implied
 //! node of a host-network pod that has none yet, the name label of namespaces).
 
+mod cluster_policies;
 mod policies;
 
 use std::{
@@ -50,6 +51,12 @@ pub fn to_yaml(cluster: &Cluster) -> String {
     }
     for (_, policy) in cluster.policies() {
         out.policy(policy);
+    }
+    for (_, policy) in cluster.cluster_policies() {
+        out.cluster_policy(policy);
+    }
+    for told in cluster.resolved() {
+        out.line(0, format_args!("# {} resolves to {}", told.name, told.address));
     }
     out.text
 }

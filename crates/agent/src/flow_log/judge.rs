@@ -142,7 +142,7 @@ impl Judge<'_> {
     fn rule(&self, matched: Matched) -> RuleName {
         let origin = self.program.rule(matched.rule).origin;
         let rule = RulePlace { direction: origin.direction, index: origin.index };
-        RuleName { policy: self.cluster.policy(origin.policy).id.to_string(), rule }
+        RuleName { policy: self.cluster.policy_name(origin.policy), rule }
     }
 
     fn nearest(&self, miss: &RuleMiss) -> Nearest {
@@ -154,7 +154,7 @@ impl Judge<'_> {
             _ => Missed::Port,
         };
         let rule = RulePlace { direction: origin.direction, index: origin.index };
-        Nearest { policy: self.cluster.policy(origin.policy).id.to_string(), rule, missed }
+        Nearest { policy: self.cluster.policy_name(origin.policy), rule, missed }
     }
 }
 

@@ -139,7 +139,7 @@ impl FlowLog {
             chains.entry(name.clone()).or_insert_with(|| {
                 let profile = program.profile(*id);
                 let policies = profile.tiers.iter().flat_map(|tier| &tier.policies);
-                let mut policies: Vec<String> = policies.map(|policy| cluster.policy(*policy).id.to_string()).collect();
+                let mut policies: Vec<String> = policies.map(|policy| cluster.policy_name(*policy)).collect();
                 policies.sort();
                 policies.dedup();
                 DenyChain { direction: profile.direction, policies }

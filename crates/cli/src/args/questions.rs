@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use palisade_engine::model::{DomainName, Resolved};
 
 use super::{FamilyArgument, Format, Input};
 
@@ -33,9 +34,21 @@ pub(crate) struct Explain {
     #[arg(long)]
     pub(crate) family: Option<FamilyArgument>,
 
+    /// What a domain name of a policy resolves to; once for each address
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
+    pub(crate) resolve: Vec<Resolved>,
+
     /// The form of the answer
     #[arg(short, long, default_value = "text")]
     pub(crate) output: Format,
+}
+
+/// Parses `NAME=ADDRESS`.
+fn resolved(text: &str) -> Result<Resolved, String> {
+    let (name, address) = text.split_once('=').ok_or("write NAME=ADDRESS, as in www.example.com=203.0.113.9")?;
+    let name = DomainName::parse(name).map_err(|error| format!("the name `{name}` {error}"))?;
+    let address = address.parse().map_err(|_| format!("`{address}` is not an IP address"))?;
+    Ok(Resolved { name, address })
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +74,10 @@ pub(crate) struct Verdicts {
     /// The IP family of rows that name pods at both ends [default: 4 where both have it]
     #[arg(long)]
     pub(crate) family: Option<FamilyArgument>,
+
+    /// What a domain name of a policy resolves to; once for each address
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
+    pub(crate) resolve: Vec<Resolved>,
 
     /// The form of the answer
     #[arg(short, long, default_value = "text")]

@@ -190,11 +190,12 @@ impl Writer<'_> {
 
     fn unmatched(&self, unmatched: &Unmatched) -> UnmatchedData {
         let origin = self.program.rule(unmatched.rule).origin;
-        let policy = self.cluster.policy(origin.policy);
-        let at = policy.rules(origin.direction).get(origin.index).and_then(|rule| rule.at);
+        let at = self.cluster.rule_at(origin.policy, origin.direction, origin.index);
+        let name = self.cluster.policy_name(origin.policy);
+        let (namespace, policy) = name.split_once('/').unwrap_or(("", &name));
         UnmatchedData {
-            namespace: policy.id.namespace.to_string(),
-            policy: policy.id.name.to_string(),
+            namespace: namespace.to_owned(),
+            policy: policy.to_owned(),
             rule: format!("{}[{}]", origin.direction, origin.index),
             selector: unmatched.selector.clone(),
             file: at.map(|at| self.cluster.sources().name(at.file).to_owned()),

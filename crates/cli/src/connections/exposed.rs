@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use palisade_engine::{
     Connections, PolicyProgram,
-    compile::{Peers, RulePeer},
+    compile::{Action, Peers, RulePeer},
     connections::EndSet,
     model::Direction,
     sets::TrafficSet,
@@ -88,7 +88,8 @@ impl Exposure {
             if profile.is_open() {
                 add(Audience::Anyone, &TrafficSet::all());
             }
-            for rule in profile.tiers.iter().flat_map(|tier| &tier.rules).map(|rule| program.rule(*rule)) {
+            let rules = profile.tiers.iter().flat_map(|tier| &tier.rules).map(|rule| program.rule(*rule));
+            for rule in rules.filter(|rule| rule.action == Action::Accept) {
                 let traffic = program.traffic_towards(rule, id);
                 match &rule.peers {
                     Peers::Any => add(Audience::Anyone, &traffic),
@@ -136,7 +137,10 @@ impl Exposure {
 
 fn audience(program: &PolicyProgram, peer: &RulePeer) -> Audience {
     match peer {
-        RulePeer::Block(block) => Audience::Addresses(prefixes(program.block(*block)).join(", ")),
+        RulePeer::Block(block) | RulePeer::Names { known: block, .. } => {
+            Audience::Addresses(prefixes(program.block(*block)).join(", "))
+        }
+        RulePeer::Nodes { members, .. } => Audience::Addresses(program.node_set_text(*members).to_owned()),
         RulePeer::Pods { namespaces, members, .. } => {
             let text = readable(program.selector_text(*members));
             if namespaces.is_some() { Audience::Namespaces(text) } else { Audience::OwnNamespace(text) }

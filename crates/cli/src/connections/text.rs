@@ -120,14 +120,13 @@ impl Printer<'_> {
         let mut text = format!("\n{}\n", hanging("", "No pod of the input is meant by:", 0, self.width));
         for unmatched in table.unmatched.iter().take(UNMATCHED_SHOWN) {
             let origin = self.program.rule(unmatched.rule).origin;
-            let policy = self.cluster.policy(origin.policy);
-            let at = policy.rules(origin.direction).get(origin.index).and_then(|rule| rule.at);
+            let at = self.cluster.rule_at(origin.policy, origin.direction, origin.index);
             let place = at.map_or_else(String::new, |at| {
                 format!("{}:{}  ", self.excerpts.short(self.cluster.sources().name(at.file)), at.start.line)
             });
             let line = format!(
                 "{place}{} {}[{}]  {}",
-                policy.id,
+                self.cluster.policy_name(origin.policy),
                 origin.direction,
                 origin.index,
                 readable(&unmatched.selector)

@@ -123,8 +123,9 @@ fn of_pods(cluster: &Cluster, program: &PolicyProgram, pods: &[PodId], direction
     for pod in pods {
         let Some(identity) = program.identity_of(*pod) else { continue };
         let profile = program.profile(program.profile_of(identity, direction));
-        isolated += usize::from(!profile.is_open());
-        policies.extend(profile.tiers.iter().flat_map(|tier| tier.policies.iter().copied()));
+        let before = policies.len();
+        policies.extend(profile.isolating());
+        isolated += usize::from(policies.len() > before);
     }
     policies.sort_unstable();
     policies.dedup();

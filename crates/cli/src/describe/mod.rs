@@ -3,6 +3,7 @@
 mod find;
 mod object;
 mod text;
+mod wide;
 mod words;
 mod yaml;
 
@@ -32,15 +33,19 @@ pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
     match arguments.output {
         DescribeFormat::Text => {
             let printer = Printer::new(cluster, &program, &read.excerpts, screen::width());
-            let texts: Vec<String> = policies.iter().map(|id| printer.policy(*id)).collect();
+            let mut texts: Vec<String> = policies.iter().map(|id| printer.policy(*id)).collect();
+            if wanted.is_empty() {
+                let wide = cluster.cluster_policies();
+                texts.extend(wide.map(|(id, policy)| wide::words(&program, id, policy, screen::width())));
+            }
             screen::out(&texts.join("\n"))?;
         }
         DescribeFormat::Yaml => {
-            let documents = objects(cluster, &program, &policies);
+            let documents = objects(cluster, &program, &policies, wanted.is_empty());
             let documents: Vec<String> = documents.iter().map(yaml::document).collect();
             screen::out_bytes(documents.join("---\n").as_bytes())?;
         }
-        DescribeFormat::Json => match <[Tree; 1]>::try_from(objects(cluster, &program, &policies)) {
+        DescribeFormat::Json => match <[Tree; 1]>::try_from(objects(cluster, &program, &policies, wanted.is_empty())) {
             Ok([only]) => screen::out_json(&only)?,
             Err(several) => screen::out_json(&object::list(several))?,
         },
@@ -48,6 +53,9 @@ pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn objects(cluster: &Cluster, program: &PolicyProgram, policies: &[PolicyId]) -> Vec<Tree> {
-    policies.iter().map(|id| object::policy(program, *id, cluster.policy(*id))).collect()
+/// The policies asked for; when all were, the cluster-wide ones too.
+fn objects(cluster: &Cluster, program: &PolicyProgram, policies: &[PolicyId], all: bool) -> Vec<Tree> {
+    let named = policies.iter().map(|id| object::policy(program, *id, cluster.policy(*id)));
+    let wide = cluster.cluster_policies().filter(|_| all).map(|(_, policy)| wide::object(policy));
+    named.chain(wide).collect()
 }

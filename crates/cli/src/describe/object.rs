@@ -105,7 +105,7 @@ pub(super) fn type_name(direction: Direction) -> &'static str {
 
 /// `matchLabels` and an `In` of one value mean the same; people write the first. A key can be in
 /// `matchLabels` only once.
-fn selector(selector: &LabelSelector) -> Tree {
+pub(super) fn selector(selector: &LabelSelector) -> Tree {
     let mut labels: Vec<(&str, Tree)> = Vec::new();
     let mut expressions = Vec::new();
     for requirement in &selector.requirements {

@@ -190,7 +190,10 @@ impl<'a> Printer<'a> {
     fn is_peer(&self, identity: IdentityId, rule: &Rule) -> bool {
         let matches = |peer: &RulePeer| match peer {
             RulePeer::Pods { members, .. } => self.program.selects(*members, identity),
-            RulePeer::Block(block) => self.is_in(self.program.identity(identity), *block),
+            RulePeer::Block(block) | RulePeer::Names { known: block, .. } => {
+                self.is_in(self.program.identity(identity), *block)
+            }
+            RulePeer::Nodes { .. } => false,
         };
         items(rule).iter().any(matches)
     }

@@ -214,7 +214,7 @@ impl<'a> Causes<'a> {
 
     fn half(&self, direction: Direction, before: &Half, after: &Half) -> Vec<Cause> {
         match (before, after) {
-            (_, Half::Allowed(Matched { rule, .. })) => {
+            (_, Half::Allowed(Matched { rule, .. }) | Half::DeniedBy(Matched { rule, .. })) => {
                 let known = has_rule(self.old.state, self.new.state, *rule);
                 vec![self.rule(Which::New, *rule, if known { What::MatchesNow } else { What::RuleAdded })]
             }
@@ -222,7 +222,7 @@ impl<'a> Causes<'a> {
                 let what = |known| if known { What::IsolatesNoMore } else { What::PolicyRemoved };
                 self.policies(Which::Old, policies, direction, what)
             }
-            (Half::Allowed(Matched { rule, .. }), _) => {
+            (Half::Allowed(Matched { rule, .. }) | Half::DeniedBy(Matched { rule, .. }), _) => {
                 let known = has_rule(self.new.state, self.old.state, *rule);
                 vec![self.rule(Which::Old, *rule, if known { What::MatchesNoMore } else { What::RuleRemoved })]
             }
@@ -259,9 +259,10 @@ impl<'a> Causes<'a> {
             Which::New => self.new.state,
         };
         let origin = state.program.rule(id).origin;
-        let policy = state.cluster.policy(origin.policy);
-        let at = policy.rules(origin.direction).get(origin.index).and_then(|rule| rule.at);
-        Cause { side, subject: format!("{} {}[{}]", policy.id.name, origin.direction, origin.index), at, what }
+        let at = state.cluster.rule_at(origin.policy, origin.direction, origin.index);
+        let name = state.cluster.policy_name(origin.policy);
+        let name = name.rsplit('/').next().unwrap_or_default();
+        Cause { side, subject: format!("{name} {}[{}]", origin.direction, origin.index), at, what }
     }
 }
 
@@ -319,11 +320,12 @@ fn sample(set: &TrafficSet) -> Option<Traffic> {
 /// Whether a state has a rule in the same policy that asks for the same as this one of another state.
 fn has_rule(state: State<'_>, of: State<'_>, rule: RuleId) -> bool {
     let wanted = of.program.rule(rule);
-    let policy = &of.cluster.policy(wanted.origin.policy).id;
+    let policy = of.cluster.policy_name(wanted.origin.policy);
     let asks = meaning(of.program, rule);
     state.program.rules().any(|(id, other)| {
         other.origin.direction == wanted.origin.direction
-            && state.cluster.policy(other.origin.policy).id == *policy
+            && state.cluster.policy_name(other.origin.policy) == policy
+            && other.action == wanted.action
             && meaning(state.program, id) == asks
     })
 }
@@ -338,6 +340,8 @@ fn meaning(program: &PolicyProgram, id: RuleId) -> (Vec<String>, Vec<String>) {
             .map(|peer| match peer {
                 RulePeer::Pods { members, .. } => program.selector_text(*members).to_owned(),
                 RulePeer::Block(block) => program.block(*block).to_string(),
+                RulePeer::Nodes { members, .. } => program.node_set_text(*members).to_owned(),
+                RulePeer::Names { known, .. } => format!("names {}", program.block(*known)),
             })
             .collect(),
     };

@@ -3,7 +3,9 @@
 mod nearest;
 mod report;
 mod text;
+mod tiers;
 mod traffic;
+mod wide;
 mod words;
 
 use std::process::ExitCode;
@@ -11,8 +13,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use palisade_engine::{PolicyProgram, model::Family, verdict::Outcome};
 
-pub(crate) use self::report::{Reporter, State};
 use self::{report::Report, text::Printer};
+pub(crate) use self::{
+    report::{Reporter, State},
+    wide::wide_peer,
+};
 use crate::{
     args::{Explain, Format},
     endpoint::{Case, Resolver, ServiceHop, cases, parse_end, parse_target},
@@ -24,12 +29,15 @@ pub(crate) fn run(arguments: &Explain) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, None)?;
     let from = parse_end(&arguments.from)?;
     let target = parse_target(&arguments.to)?;
-    let read = input::cluster(&arguments.input)?;
+    let read = input::cluster_with(&arguments.input, &arguments.resolve)?;
     let cluster = &read.cluster;
     let resolver = Resolver { cluster, namespace: &read.namespace };
     let from = resolver.source(&from)?;
     let (to, service) = resolver.destination(&target)?;
-    let cases = cases(&resolver, &from, &to, arguments.family.map(Into::into))?;
+    let mut cases = cases(&resolver, &from, &to, arguments.family.map(Into::into))?;
+    if service.is_some() {
+        cases.iter_mut().for_each(|case| case.flow = case.flow.through_service());
+    }
 
     let program = PolicyProgram::compile(cluster);
     let reporter = Reporter { cluster, program: &program };

@@ -3,6 +3,7 @@
 use palisade_engine::{
     explain::{HalfExplanation, PeerAnswer, PeerMiss, PortAnswer, PortMiss, RuleMiss},
     model::{Direction, NamespaceScope, Peer, Span, Traffic},
+    verdict::Half,
 };
 
 use super::{report::Reporter, words::Words};
@@ -11,7 +12,7 @@ impl Reporter<'_> {
     /// The field that a rule missed by, when a person wrote it: a peer's condition, else a port.
     pub(super) fn culprit(&self, miss: &RuleMiss, words: &Words<'_>) -> Option<(Span, String)> {
         let origin = self.program.rule(miss.rule).origin;
-        let rule = self.cluster.policy(origin.policy).rules(origin.direction).get(origin.index)?;
+        let rule = self.cluster.policy(origin.policy.network()?).rules(origin.direction).get(origin.index)?;
         if let PeerAnswer::Missed(misses) = &miss.peers {
             let (peer, why) = rule.peers.iter().zip(misses).max_by_key(|(_, why)| !matches!(why, PeerMiss::NotAPod))?;
             return Some((peer_field(peer, why)?, words.other_is(origin.direction, peer, why)));
@@ -25,7 +26,12 @@ impl Reporter<'_> {
     }
 
     pub(super) fn remedy(&self, half: &HalfExplanation, words: &Words<'_>) -> String {
-        let nearest = half.misses.first().map(|miss| self.program.rule(miss.rule).origin.policy);
+        if let Half::DeniedBy(matched) = &half.half {
+            let origin = self.program.rule(matched.rule).origin;
+            let name = self.cluster.policy_name(origin.policy);
+            return format!("a rule that accepts it before {name} {}[{}]", origin.direction, origin.index);
+        }
+        let nearest = half.misses.iter().find_map(|miss| self.program.rule(miss.rule).origin.policy.network());
         let policy = nearest.or(half.isolated_by.first().copied()).map(|id| self.cluster.policy(id));
         let (word, other) = match half.direction {
             Direction::Egress => ("to", words.case.flow.to()),
@@ -47,7 +53,7 @@ impl Reporter<'_> {
     fn keys_asked(&self, half: &HalfExplanation) -> Vec<String> {
         let rules = half.misses.iter().filter_map(|miss| {
             let origin = self.program.rule(miss.rule).origin;
-            self.cluster.policy(origin.policy).rules(origin.direction).get(origin.index)
+            self.cluster.policy(origin.policy.network()?).rules(origin.direction).get(origin.index)
         });
         let selectors = rules.flat_map(|rule| &rule.peers).filter_map(|peer| match peer {
             Peer::Pods { pods, .. } => Some(pods),

@@ -6,12 +6,12 @@ use palisade_engine::{
     PolicyProgram,
     compile::RuleId,
     explain::{Explanation, HalfExplanation, PeerAnswer, PortAnswer, RuleMiss},
-    model::{Cluster, Direction, Endpoint, Family, PodId, PolicyId, Span},
+    model::{Cluster, Direction, Endpoint, Family, PodId, PolicyId, PolicyRef, Span},
     verdict::{Exemption, Half, Matched, Outcome, Verdict},
 };
 use serde::Serialize;
 
-use super::words::Words;
+use super::{tiers::TierReport, words::Words};
 use crate::endpoint::{Case, Party, ServiceHop};
 
 /// One connection, explained.
@@ -40,7 +40,7 @@ pub(crate) struct Report {
     pub(crate) exempt: Option<&'static str>,
     /// What the halves do not say by themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) note: Option<&'static str>,
+    pub(crate) note: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) halves: Vec<HalfReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -80,6 +80,12 @@ pub(crate) struct HalfReport {
     /// Why no policy selects this end, when none can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) not_a_pod: Option<&'static str>,
+    /// The tiers in the order asked, where there are cluster-wide policies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tiers: Vec<TierReport>,
+    /// What would be said without the cluster-wide rule that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) otherwise: Option<String>,
     /// The policies that isolate the subject.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) isolated_by: Vec<PolicyPlace>,
@@ -96,6 +102,7 @@ pub(crate) struct HalfReport {
 pub(crate) enum State {
     NotAPod,
     NotIsolated,
+    AllowedByDefault,
     Allowed,
     Denied,
     Undetermined,
@@ -113,6 +120,8 @@ pub(crate) struct PolicyPlace {
 #[derive(Debug, Serialize)]
 pub(crate) struct RuleReport {
     pub(crate) policy: String,
+    /// Of a NetworkPolicy.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) namespace: String,
     /// `egress[0]`
     pub(crate) rule: String,
@@ -195,7 +204,7 @@ impl Reporter<'_> {
             family: case.family,
             family_is_assumed: case.assumed,
             exempt,
-            note: None,
+            note: exempt.and_then(|_| self.without_effect(case)),
             halves: Vec::new(),
             to_allow: Vec::new(),
             outcome,
@@ -214,6 +223,7 @@ impl Reporter<'_> {
         let state = match half.half {
             Half::NotASubject => State::NotAPod,
             Half::NotIsolated => State::NotIsolated,
+            Half::AllowedByDefault => State::AllowedByDefault,
             Half::Allowed(_) => State::Allowed,
             Half::DeniedBy(_) | Half::Denied { .. } => State::Denied,
             Half::Undetermined(_) => State::Undetermined,
@@ -222,10 +232,10 @@ impl Reporter<'_> {
             Half::Allowed(matched) => vec![self.decisive(matched, words, "")],
             Half::DeniedBy(matched) => vec![self.decisive(matched, words, "denies ")],
             Half::Undetermined(matched) => {
-                vec![self.decisive(matched, words, "an address that is not known would decide: ")]
+                vec![self.decisive(matched, words, words.unknown_lead(matched))]
             }
             Half::Denied { .. } => half.misses.iter().map(|miss| self.missed(miss, words)).collect(),
-            Half::NotASubject | Half::NotIsolated => Vec::new(),
+            Half::NotASubject | Half::NotIsolated | Half::AllowedByDefault => Vec::new(),
         };
         let does_not_affect = match (half.subject, &half.half) {
             (Some(pod), Half::NotIsolated) => self.selecting(pod, opposite(half.direction)),
@@ -236,6 +246,8 @@ impl Reporter<'_> {
             subject: words.subject(half.direction).to_owned(),
             state,
             not_a_pod: (state == State::NotAPod).then(|| words.not_a_pod(half.direction)),
+            tiers: self.tiers(half, words),
+            otherwise: self.next(half),
             isolated_by: half.isolated_by.iter().map(|policy| self.policy(*policy)).collect(),
             does_not_affect: does_not_affect.into_iter().map(|policy| self.policy(policy)).collect(),
             rules,
@@ -246,7 +258,7 @@ impl Reporter<'_> {
     fn selecting(&self, pod: PodId, direction: Direction) -> Vec<PolicyId> {
         let Some(identity) = self.program.identity_of(pod) else { return Vec::new() };
         let profile = self.program.profile(self.program.profile_of(identity, direction));
-        profile.tiers.iter().flat_map(|tier| tier.policies.iter().copied()).collect()
+        profile.isolating().collect()
     }
 
     fn decisive(&self, matched: &Matched, words: &Words<'_>, lead: &str) -> RuleReport {
@@ -265,17 +277,23 @@ impl Reporter<'_> {
     /// With the field that is to be shown.
     pub(super) fn pointed(&self, report: RuleReport, id: RuleId, culprit: Option<(Span, String)>) -> RuleReport {
         let origin = self.program.rule(id).origin;
-        let at = self.cluster.policy(origin.policy).rules(origin.direction).get(origin.index).and_then(|rule| rule.at);
+        let at = self.cluster.rule_at(origin.policy, origin.direction, origin.index);
         RuleReport { culprit: at.zip(culprit).map(|(rule, (field, label))| (rule, field, label)), ..report }
     }
 
     pub(super) fn rule(&self, id: RuleId, says: String) -> RuleReport {
         let origin = self.program.rule(id).origin;
-        let policy = self.cluster.policy(origin.policy);
-        let at = policy.rules(origin.direction).get(origin.index).and_then(|rule| rule.at);
+        let at = self.cluster.rule_at(origin.policy, origin.direction, origin.index);
+        let (namespace, policy) = match origin.policy {
+            PolicyRef::Network(id) => {
+                let id = &self.cluster.policy(id).id;
+                (id.namespace.to_string(), id.name.to_string())
+            }
+            PolicyRef::Cluster(_) => (String::new(), self.cluster.policy_name(origin.policy)),
+        };
         RuleReport {
-            policy: policy.id.name.to_string(),
-            namespace: policy.id.namespace.to_string(),
+            policy,
+            namespace,
             rule: format!("{}[{}]", origin.direction, origin.index),
             place: at.map(|span| self.place(span)),
             says,

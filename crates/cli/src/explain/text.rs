@@ -42,7 +42,7 @@ impl Printer<'_> {
                 text.push_str(&self.remedy(report));
             }
         }
-        if let Some(note) = report.note {
+        if let Some(note) = &report.note {
             text.push_str(&format!("\n{}\n", hanging("", note, 0, self.width)));
         }
         text
@@ -92,6 +92,17 @@ impl Printer<'_> {
                 let names = policies(&half.does_not_affect);
                 format!("no policy isolates it; {names} {verb} not affect {}", half.direction)
             }
+            State::AllowedByDefault => "no rule of any tier decides, and nothing isolates it".to_owned(),
+            State::Allowed | State::Denied if !half.tiers.is_empty() && !is_by_isolation(half) => {
+                let word = if half.state == State::Allowed { "allowed" } else { "denied" };
+                match half.tiers.iter().find(|tier| tier.decides()) {
+                    Some(tier) => format!("{word} in the {} tier", tier.tier),
+                    None => word.to_owned(),
+                }
+            }
+            State::Allowed if half.isolated_by.is_empty() => "rules of cluster-wide policies speak of it".to_owned(),
+            State::Denied if half.isolated_by.is_empty() => "rules of cluster-wide policies deny it".to_owned(),
+            State::Undetermined if half.isolated_by.is_empty() => "it cannot be told".to_owned(),
             State::Allowed => format!("isolated by {}", policies(&half.isolated_by)),
             State::Denied => format!("isolated by {}, no rule allows it", policies(&half.isolated_by)),
             State::Undetermined => {
@@ -100,7 +111,16 @@ impl Printer<'_> {
         };
         let mut text = hanging("", &format!("{lead}{said}"), 2, self.width);
         text.push('\n');
+        for tier in &half.tiers {
+            let lead = format!("  {:<14} ", tier.tier);
+            text.push_str(&hanging(&lead, &tier.said, lead.len(), self.width));
+            text.push('\n');
+        }
         text.push_str(&self.rules(&half.rules));
+        if let Some(otherwise) = &half.otherwise {
+            text.push_str(&hanging("  ", &format!("without that rule: {otherwise}"), 4, self.width));
+            text.push('\n');
+        }
         text
     }
 
@@ -155,6 +175,11 @@ impl Printer<'_> {
         };
         hanging("   = ", &text, 5, self.width) + "\n"
     }
+}
+
+/// Whether the NetworkPolicies decide, by isolating.
+fn is_by_isolation(half: &HalfReport) -> bool {
+    half.tiers.iter().any(|tier| tier.tier == "NetworkPolicy" && tier.decides())
 }
 
 /// Several answers: what they come to, a line for each, and the one to look at.

@@ -1,6 +1,7 @@
 //! Without a port: what may pass at all, and which rules contribute to it.
 
 use palisade_engine::{
+    compile::Action,
     explain::{HalfExplanation, PeerAnswer, RuleMiss},
     model::Direction,
     verdict::{Half, Outcome, TrafficVerdict},
@@ -8,6 +9,7 @@ use palisade_engine::{
 
 use super::{
     report::{HalfReport, Missed, Report, Reporter, RuleReport, State, verdict_word},
+    tiers::verb,
     words::Words,
 };
 use crate::endpoint::{Case, ServiceHop};
@@ -36,7 +38,8 @@ impl Reporter<'_> {
             verdict: if partial { "MIXED" } else { verdict_word(outcome) },
             outcome,
             traffic: said(&verdict, outcome),
-            note: nothing_common.then_some("what one end allows, the other does not: the two have nothing in common"),
+            note: nothing_common
+                .then(|| "what one end allows, the other does not: the two have nothing in common".to_owned()),
             halves,
             ..self.bare(case, service, &explanation)
         }
@@ -44,6 +47,9 @@ impl Reporter<'_> {
 
     fn open_half(&self, half: &HalfExplanation, case: &Case, words: &Words<'_>, outcome: Outcome) -> HalfReport {
         let mut report = self.half(half, words);
+        if !half.tiers.is_empty() {
+            return self.open_tiers(half, case, report);
+        }
         if report.isolated_by.is_empty() {
             return report;
         }
@@ -70,6 +76,28 @@ impl Reporter<'_> {
             rules.extend(half.misses.iter().filter_map(|miss| self.missed_peer(miss, words)));
         }
         report.rules = rules;
+        report
+    }
+
+    /// Where there are cluster-wide policies: every rule about these ends in the order asked, with what it takes.
+    fn open_tiers(&self, half: &HalfExplanation, case: &Case, mut report: HalfReport) -> HalfReport {
+        let may = self.program.half_traffic(&case.flow, half.direction);
+        let decisions = self.program.decisions(&case.flow, half.direction);
+        let rules = decisions.into_iter().filter(|(_, traffic)| !traffic.is_empty()).map(|(rule, traffic)| {
+            let action = self.program.rule(rule).action;
+            let allows = (action == Action::Accept).then(|| traffic.to_string());
+            RuleReport { allows, ..self.rule(rule, format!("{} {traffic}", verb(action))) }
+        });
+        report.rules = rules.collect();
+        report.state = match (may.allowed.is_empty(), may.undetermined.is_empty()) {
+            (false, _) if report.rules.is_empty() => State::AllowedByDefault,
+            (false, _) => State::Allowed,
+            (true, true) => State::Denied,
+            (true, false) => State::Undetermined,
+        };
+        // The traffic of the flow itself means nothing here.
+        report.tiers.clear();
+        report.otherwise = None;
         report
     }
 

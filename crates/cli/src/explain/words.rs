@@ -51,7 +51,7 @@ impl Words<'_> {
 
     /// `from 0.0.0.0/0, TCP 80`
     pub(crate) fn matched(&self, matched: &Matched) -> String {
-        let Some((direction, rule)) = self.written(matched.rule) else { return String::new() };
+        let Some((direction, rule)) = self.written(matched.rule) else { return self.wide_matched(matched) };
         let word = preposition(direction);
         let peer = matched.peer.and_then(|index| rule.peers.get(index));
         let peer = peer.map_or_else(|| "anyone".to_owned(), |peer| self.peer(peer));
@@ -62,7 +62,9 @@ impl Words<'_> {
 
     /// `from 10.0.0.0/8, TCP 80 or 443`: one peer, and all ports of its rule.
     pub(crate) fn rule_text(&self, rule: RuleId, peer: usize) -> String {
-        let Some((direction, rule)) = self.written(rule) else { return String::new() };
+        let Some((direction, rule)) = self.written(rule) else {
+            return self.wide_matched(&Matched { rule, peer: Some(peer), port: None });
+        };
         let peer = rule.peers.get(peer).map_or_else(|| "anyone".to_owned(), |peer| self.peer(peer));
         let ports: Vec<String> = rule.ports.iter().map(PolicyPort::to_string).collect();
         let ports = if ports.is_empty() { "all traffic".to_owned() } else { shortened(&ports, " or ", 4) };
@@ -81,12 +83,13 @@ impl Words<'_> {
 
     /// `peer app=frontend is not app=backend`
     pub(crate) fn peers_say(&self, miss: &RuleMiss) -> String {
-        let Some((direction, rule)) = self.written(miss.rule) else { return String::new() };
+        let rule = self.written(miss.rule);
         match &miss.peers {
             PeerAnswer::Anyone => "it takes anyone".to_owned(),
             PeerAnswer::Matched(_) => "peer matches".to_owned(),
             PeerAnswer::AddressUnknown(_) => "the peer's address is not known".to_owned(),
             PeerAnswer::Missed(misses) => {
+                let Some((direction, rule)) = rule else { return self.wide_peers_miss(miss, misses) };
                 let mut texts: Vec<String> =
                     rule.peers.iter().zip(misses).map(|(peer, why)| self.peer_miss(direction, peer, why)).collect();
                 texts.dedup();
@@ -97,11 +100,13 @@ impl Words<'_> {
 
     /// `port 5432 is not 8080`
     pub(crate) fn ports_say(&self, miss: &RuleMiss) -> String {
-        let Some((_, rule)) = self.written(miss.rule) else { return String::new() };
         match &miss.ports {
             PortAnswer::All => "all traffic matches".to_owned(),
             PortAnswer::Matched(_) => format!("{} matches", self.port_text()),
-            PortAnswer::Missed(misses) => self.port_misses(&rule.ports, misses),
+            PortAnswer::Missed(misses) => match self.written(miss.rule) {
+                Some((_, rule)) => self.port_misses(&rule.ports, misses),
+                None => self.port_misses(&self.compiled_ports(miss.rule), misses),
+            },
         }
     }
 
@@ -153,7 +158,7 @@ impl Words<'_> {
 
     fn written(&self, rule: RuleId) -> Option<(Direction, &PolicyRule)> {
         let origin = self.program.rule(rule).origin;
-        let rules = self.cluster.policy(origin.policy).rules(origin.direction);
+        let rules = self.cluster.policy(origin.policy.network()?).rules(origin.direction);
         Some((origin.direction, rules.get(origin.index)?))
     }
 
@@ -200,7 +205,7 @@ impl Words<'_> {
     }
 
     /// Why no selector can mean the other end.
-    fn not_selectable(&self, direction: Direction) -> String {
+    pub(super) fn not_selectable(&self, direction: Direction) -> String {
         let name = self.other_name(direction);
         match (self.other(direction).endpoint, self.other_party(direction).pod()) {
             (Endpoint::Node(_), Some(_)) => format!("{name} has its node's network, so no selector means it"),
@@ -209,7 +214,7 @@ impl Words<'_> {
         }
     }
 
-    fn label_miss(&self, direction: Direction, wanted: &Requirement) -> String {
+    pub(super) fn label_miss(&self, direction: Direction, wanted: &Requirement) -> String {
         match (self.other_label(direction, &wanted.key), &wanted.operator) {
             (Some(value), Operator::In(_)) => format!("peer {}={value} is not {wanted}", wanted.key),
             (Some(value), Operator::NotIn(_)) => format!("peer {}={value} is ruled out by {wanted}", wanted.key),
@@ -269,11 +274,11 @@ impl Words<'_> {
         }
     }
 
-    fn other_name(&self, direction: Direction) -> &str {
+    pub(super) fn other_name(&self, direction: Direction) -> &str {
         &self.other_party(direction).label
     }
 
-    fn address(&self, direction: Direction) -> String {
+    pub(super) fn address(&self, direction: Direction) -> String {
         self.other(direction)
             .address
             .map_or_else(|| self.other_name(direction).to_owned(), |address| address.to_string())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_engine::{
     PolicyProgram, Verdict,
-    model::{Cluster, Family, Protocol, Traffic},
+    model::{Cluster, Family, PolicyRef, Protocol, Traffic},
     verdict::{Half, Outcome as Predicted},
 };
 use palisade_lab::{
@@ -213,11 +213,16 @@ impl<'a> Outcome<'a> {
             return Vec::new();
         };
         let policies = [egress, ingress].into_iter().filter_map(|half| match half {
-            Half::Denied { policies, .. } => Some(policies),
-            _ => None,
+            Half::Denied { policies, .. } => Some(policies.into_iter().map(PolicyRef::from).collect()),
+            Half::DeniedBy(matched) => Some(vec![self.program.rule(matched.rule).origin.policy]),
+            Half::NotASubject
+            | Half::NotIsolated
+            | Half::Allowed(_)
+            | Half::AllowedByDefault
+            | Half::Undetermined(_) => None,
         });
         let mut names: Vec<String> =
-            policies.flatten().map(|policy| self.cluster.policy(policy).id.to_string()).collect();
+            policies.flat_map(|list: Vec<PolicyRef>| list).map(|policy| self.cluster.policy_name(policy)).collect();
         names.dedup();
         names
     }

@@ -59,6 +59,7 @@ impl Judge<'_> {
         rule.action == Action::Accept
             && peers.iter().all(|peer| match peer {
                 RulePeer::Pods { members, .. } => !other.is_some_and(|other| self.program.selects(*members, other)),
+                RulePeer::Nodes { .. } | RulePeer::Names { .. } => false,
                 RulePeer::Block(block) => {
                     let block = self.program.block(*block);
                     let is_of_another = found.family.is_some_and(|family| block.is_empty_in(family));

@@ -148,6 +148,7 @@ impl Judge<'_> {
         [(Direction::Egress, egress), (Direction::Ingress, ingress)].map(|(direction, half)| match half {
             Half::NotASubject => (0, Vec::new(), Vec::new()),
             Half::NotIsolated => (1, Vec::new(), Vec::new()),
+            Half::AllowedByDefault => (6, Vec::new(), Vec::new()),
             Half::Allowed(_) => (2, self.rules(found, flow, direction), Vec::new()),
             Half::DeniedBy(matched) => (3, vec![matched.rule], Vec::new()),
             Half::Denied { policies, .. } => (4, Vec::new(), policies.iter().map(|id| id.index()).collect()),
@@ -191,12 +192,12 @@ impl Judge<'_> {
 
     fn rule(&self, id: RuleId) -> Reason {
         let origin = self.program.rule(id).origin;
-        let policy = self.cluster.policy(origin.policy);
-        let at = policy.rules(origin.direction).get(origin.index).and_then(|rule| rule.at);
+        let at = self.cluster.rule_at(origin.policy, origin.direction, origin.index);
+        let name = self.cluster.policy_name(origin.policy);
         let rule = format!("{}[{}]", origin.direction, origin.index);
         Reason {
-            text: format!("{} {rule}", policy.id.name),
-            policy: Some(policy.id.to_string()),
+            text: format!("{} {rule}", name.rsplit('/').next().unwrap_or_default()),
+            policy: Some(name),
             rule: Some(rule),
             file: at.map(|at| self.cluster.sources().name(at.file).to_owned()),
             line: at.map(|at| at.start.line),
@@ -215,7 +216,11 @@ impl Judge<'_> {
         let halves = report.halves.into_iter().filter(|half| half.state == wanted);
         let reasons = halves.map(|half| {
             let policies: Vec<&str> = half.isolated_by.iter().map(|place| place.policy.as_str()).collect();
-            let isolated = format!("{} of {}: isolated by {}", half.direction, half.subject, policies.join(", "));
+            let isolated = if policies.is_empty() {
+                format!("{} of {}", half.direction, half.subject)
+            } else {
+                format!("{} of {}: isolated by {}", half.direction, half.subject, policies.join(", "))
+            };
             match half.rules.into_iter().next() {
                 None => {
                     let first = half.isolated_by.into_iter().next();

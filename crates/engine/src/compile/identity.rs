@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::model::{
-    Cluster, Direction, Family, LabelSelector, Labels, Name, NetworkPolicy, Peer, Pod, PodId, PortMatch, Protocol,
+    Cluster, ClusterPeer, ClusterPolicy, ClusterPort, ClusterSubject, Direction, Family, LabelSelector, Labels, Name,
+    NetworkPolicy, Peer, Pod, PodId, PortMatch, Protocol, resolution,
 };
 
 /// An identity of one program.
@@ -94,6 +95,33 @@ impl Visible {
         }
     }
 
+    fn look_cluster_wide(&mut self, policy: &ClusterPolicy, cluster: &Cluster, news: &mut News) {
+        if let ClusterSubject::Pods { pods, .. } = &policy.subject {
+            self.selector(pods, news);
+        }
+        for rule in Direction::ALL.into_iter().flat_map(|direction| policy.rules(direction)) {
+            for peer in rule.peers() {
+                match (peer, &mut self.prefixes) {
+                    (ClusterPeer::Pods { pods, .. }, _) => self.selector(pods, news),
+                    (ClusterPeer::Networks { networks, .. }, Some(prefixes)) => {
+                        networks.iter().for_each(|network| prefixes.insert(network.trunc()));
+                    }
+                    (ClusterPeer::DomainNames { names, .. }, Some(prefixes)) => {
+                        let addresses = resolution(names, cluster.resolved()).addresses;
+                        addresses.into_iter().for_each(|address| prefixes.insert(address.into()));
+                    }
+                    // Nodes are no identities, and pods of equal identity are of one namespace.
+                    _ => {}
+                }
+            }
+            for port in rule.ports() {
+                if let ClusterPort::Named { name, .. } = port {
+                    Protocol::ALL.into_iter().for_each(|protocol| self.named_port(name, protocol, news));
+                }
+            }
+        }
+    }
+
     fn selector(&mut self, selector: &LabelSelector, news: &mut News) {
         for requirement in &selector.requirements {
             if !self.label_keys.contains(&requirement.key) {
@@ -162,6 +190,7 @@ impl Identities {
         let mut visible = Visible { label_keys: FxHashSet::default(), named_ports: FxHashSet::default(), prefixes };
         let mut news = News::default();
         cluster.policies().for_each(|(_, policy)| visible.look(policy, &mut news));
+        cluster.cluster_policies().for_each(|(_, policy)| visible.look_cluster_wide(policy, cluster, &mut news));
         let of_pod = vec![None; cluster.pods().len()];
         let mut identities = Self { visible, ids: FxHashMap::default(), list: Vec::new(), of_pod, empty: 0 };
         for (id, pod) in cluster.pods() {

@@ -6,11 +6,14 @@
 //! identities ─┴─► selector   one bitmap a requirement, one a peer selector
 //! policies ─────► rule       action × peers × ports + origin   (policy: how one is read)
 //! rules ────────► profile    per identity and direction: the rules that judge it, tier by tier
+//!                            (cluster-wide policies before and behind NetworkPolicy, by priority)
 //! changes ──────► update     what a change of the cluster changes of all that
 //! ```
 
+mod cluster_policy;
 mod identity;
 mod interner;
+mod nodes;
 mod policy;
 mod profile;
 mod rule;
@@ -21,16 +24,17 @@ mod update;
 use roaring::RoaringBitmap;
 
 pub(crate) use self::interner::Interner;
-use self::{identity::Identities, profile::Profiles, scope::Selectors};
+use self::{identity::Identities, nodes::NodeSets, profile::Profiles, scope::Selectors};
 pub use self::{
     identity::{Identity, IdentityId},
+    nodes::NodeSetId,
     profile::{Otherwise, Profile, ProfileId, Tier, TierRules},
     rule::{Action, Peers, Ports, Rule, RuleId, RuleOrigin, RulePeer, RulePort, RulePorts},
     selector::RequirementId,
     update::Touched,
 };
 use crate::{
-    model::{Cluster, Direction, PodId, PolicyId},
+    model::{Cluster, ClusterTier, Direction, NodeId, PodId, PolicyRef},
     sets::PrefixSet,
 };
 
@@ -52,6 +56,7 @@ pub struct PolicyProgram {
     identities: Identities,
     selectors: Selectors,
     blocks: Interner<PrefixSet>,
+    nodes: NodeSets,
     rules: Vec<Rule>,
     profiles: Profiles,
 }
@@ -69,13 +74,16 @@ impl PolicyProgram {
             selectors: Selectors::new(cluster.namespaces(), named),
             identities,
             blocks: Interner::default(),
+            nodes: NodeSets::new(cluster),
             rules: Vec::new(),
             profiles: Profiles::default(),
         };
         for direction in Direction::ALL {
+            program.add_cluster_halves(cluster, ClusterTier::Admin, direction);
             for (id, policy) in cluster.policies() {
                 program.add_half(id, policy, direction);
             }
+            program.add_cluster_halves(cluster, ClusterTier::Baseline, direction);
             for identity in program.identity_ids() {
                 program.profiles.settle(identity, direction);
             }
@@ -168,20 +176,53 @@ impl PolicyProgram {
         self.profiles.of(identity, direction)
     }
 
-    /// Whether a policy isolates the pods that it selects in a direction.
-    pub fn affects(&self, policy: PolicyId, direction: Direction) -> bool {
-        self.profiles.half(policy, direction).is_some()
+    /// The nodes that a `nodes` peer selects, by [`NodeId::index`].
+    pub fn node_members(&self, id: NodeSetId) -> &RoaringBitmap {
+        self.nodes.members(id)
+    }
+
+    /// Whether a `nodes` peer selects a node.
+    pub fn selects_node(&self, id: NodeSetId, node: NodeId) -> bool {
+        self.nodes.members(id).contains(nodes::number(node))
+    }
+
+    /// What a `nodes` peer asks for, as text: equal texts ask for the same, in every cluster.
+    pub fn node_set_text(&self, id: NodeSetId) -> &str {
+        self.nodes.text(id)
+    }
+
+    /// Whether a requirement on nodes holds for a node.
+    pub fn node_has(&self, requirement: RequirementId, node: NodeId) -> bool {
+        self.nodes.holds(requirement, node)
+    }
+
+    /// Whether some rule asks for a domain name of which it is not known what it resolves to.
+    pub fn has_open_names(&self) -> bool {
+        let peers = self.rules.iter().flat_map(|rule| match &rule.peers {
+            Peers::Any => [].iter(),
+            Peers::Of(peers) => peers.iter(),
+        });
+        peers.into_iter().any(|peer| {
+            matches!(peer, RulePeer::Names { may_be_outside, may_be_inside, .. } if *may_be_outside || *may_be_inside)
+        })
+    }
+
+    /// Whether a policy has a say in a direction: a NetworkPolicy that isolates the pods that it selects,
+    /// a cluster-wide policy that has rules.
+    pub fn affects(&self, policy: impl Into<PolicyRef>, direction: Direction) -> bool {
+        self.profiles.half(policy.into(), direction).is_some()
     }
 
     /// The identities that a policy selects; `None` for one that affects no direction.
-    pub fn subjects_of(&self, policy: PolicyId) -> Option<SelectorId> {
+    pub fn subjects_of(&self, policy: impl Into<PolicyRef>) -> Option<SelectorId> {
+        let policy = policy.into();
         let mut halves = Direction::ALL.into_iter().filter_map(|direction| self.profiles.half(policy, direction));
         halves.next().map(|half| half.subjects)
     }
 
-    /// The rule `spec.<direction>[index]` of a policy; `None` when it counts for nothing.
-    pub fn rule_of(&self, policy: PolicyId, direction: Direction, index: usize) -> Option<RuleId> {
-        self.profiles.half(policy, direction)?.rules.get(index).copied()
+    /// A policy's rule by its place; `None` for one of a direction that the policy does not affect.
+    pub fn rule_of(&self, policy: impl Into<PolicyRef>, direction: Direction, index: usize) -> Option<RuleId> {
+        self.profiles.half(policy.into(), direction)?.rules.get(index).copied()
     }
 
     /// Whether a requirement on pods holds for an identity.

@@ -2,7 +2,7 @@
 
 use super::{
     PolicyProgram,
-    profile::PolicyHalf,
+    profile::{PolicyHalf, Tier},
     rule::{Action, Peers, Ports, Rule, RuleId, RuleOrigin, RulePeer, RulePort, RulePorts},
     scope::Scope,
 };
@@ -24,10 +24,13 @@ impl PolicyProgram {
         let subjects = self.selectors.selector(Scope::One(namespace.clone()), &subject);
         let rules = policy.rules(direction).iter().enumerate();
         let rules = rules
-            .map(|(index, rule)| self.add_rule(RuleOrigin { policy: id, direction, index }, namespace, rule))
+            .map(|(index, rule)| self.add_rule(RuleOrigin { policy: id.into(), direction, index }, namespace, rule))
             .collect();
         let selected: Vec<IdentityId> = self.selected(subjects).collect();
-        self.profiles.add(PolicyHalf { policy: id, direction, subjects, rules }, selected.iter().copied());
+        self.profiles.add(
+            PolicyHalf { policy: id.into(), tier: Tier::NetworkPolicy, direction, subjects, rules },
+            selected.iter().copied(),
+        );
         selected
     }
 
@@ -38,11 +41,20 @@ impl PolicyProgram {
         };
         let ports = match rule.ports.as_slice() {
             [] => Ports::All,
-            ports => Ports::Of(
-                ports.iter().map(|port| RulePort { protocol: port.protocol, ports: ports_of(&port.port) }).collect(),
-            ),
+            ports => {
+                let ports = ports.iter().enumerate().map(|(written, port)| RulePort {
+                    protocol: port.protocol,
+                    ports: ports_of(&port.port),
+                    written,
+                });
+                Ports::Of(ports.collect())
+            }
         };
-        self.rules.push(Rule { origin, action: Action::Accept, peers, ports });
+        self.push_rule(Rule { origin, action: Action::Accept, peers, ports })
+    }
+
+    pub(super) fn push_rule(&mut self, rule: Rule) -> RuleId {
+        self.rules.push(rule);
         RuleId(u32::try_from(self.rules.len() - 1).unwrap_or(u32::MAX))
     }
 
@@ -58,10 +70,13 @@ impl PolicyProgram {
                 let members = self.selectors.selector(scope, &pods);
                 RulePeer::Pods { namespaces, pods, members }
             }
-            Peer::IpBlock(block) => {
-                RulePeer::Block(BlockId(self.blocks.intern(PrefixSet::block(block.cidr, &block.except))))
-            }
+            Peer::IpBlock(block) => RulePeer::Block(self.addresses(PrefixSet::block(block.cidr, &block.except))),
         }
+    }
+
+    /// Some addresses, as what a rule asks.
+    pub(super) fn addresses(&mut self, addresses: PrefixSet) -> BlockId {
+        BlockId(self.blocks.intern(addresses))
     }
 }
 

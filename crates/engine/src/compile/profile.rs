@@ -5,7 +5,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{IdentityId, RuleId, SelectorId};
-use crate::model::{Direction, PolicyId};
+use crate::model::{Direction, PolicyId, PolicyRef};
 
 /// A profile of one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +18,7 @@ impl ProfileId {
     }
 }
 
-/// The tiers in the order in which they are asked.
+/// The tiers in the order in which they are asked (ClusterNetworkPolicy API, v1alpha2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
     /// Cluster policies that come before everything.
@@ -43,8 +43,9 @@ pub enum Otherwise {
 pub struct TierRules {
     /// Which tier.
     pub tier: Tier,
-    /// The policies that select the pods in this direction, in the order read.
-    pub policies: Vec<PolicyId>,
+    /// The policies that select the pods in this direction: of a tier with priorities in the order in which
+    /// they are asked, else in the order read.
+    pub policies: Vec<PolicyRef>,
     /// Their rules, in order; the first that matches acts.
     pub rules: Vec<RuleId>,
     /// What happens when none does.
@@ -61,6 +62,11 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The NetworkPolicies that isolate these pods in this direction, in the order read.
+    pub fn isolating(&self) -> impl Iterator<Item = PolicyId> + '_ {
+        self.tiers.iter().flat_map(|tier| &tier.policies).filter_map(|policy| policy.network())
+    }
+
     /// Whether no policy affects these pods in this direction.
     pub fn is_open(&self) -> bool {
         self.tiers.is_empty()
@@ -70,7 +76,8 @@ impl Profile {
 /// The rules that one policy has in one direction.
 #[derive(Clone, Debug)]
 pub(super) struct PolicyHalf {
-    pub(super) policy: PolicyId,
+    pub(super) policy: PolicyRef,
+    pub(super) tier: Tier,
     pub(super) direction: Direction,
     pub(super) subjects: SelectorId,
     pub(super) rules: Vec<RuleId>,
@@ -86,7 +93,7 @@ pub(super) struct Profiles {
     ids: FxHashMap<(Direction, Vec<HalfId>), ProfileId>,
     halves: Vec<PolicyHalf>,
     /// Those that count now.
-    current: FxHashMap<(PolicyId, Direction), HalfId>,
+    current: FxHashMap<(PolicyRef, Direction), HalfId>,
     by_subjects: FxHashMap<SelectorId, Vec<HalfId>>,
     /// By identity and direction, ascending.
     selected_by: Vec<[Vec<HalfId>; 2]>,
@@ -107,7 +114,7 @@ impl Profiles {
     }
 
     /// What a policy comes to in a direction; `None` when it affects nobody there.
-    pub(super) fn half(&self, policy: PolicyId, direction: Direction) -> Option<&PolicyHalf> {
+    pub(super) fn half(&self, policy: PolicyRef, direction: Direction) -> Option<&PolicyHalf> {
         self.halves.get(*self.current.get(&(policy, direction))? as usize)
     }
 
@@ -125,7 +132,7 @@ impl Profiles {
     /// Takes a half away; likewise. Returns how many rules count no more.
     pub(super) fn remove(
         &mut self,
-        policy: PolicyId,
+        policy: PolicyRef,
         direction: Direction,
         subjects: impl Iterator<Item = IdentityId>,
     ) -> usize {
@@ -191,16 +198,28 @@ impl Profiles {
 /// The profile of an identity that has none yet.
 const NOT_SETTLED: ProfileId = ProfileId(u32::MAX);
 
-/// A pod selected by any NetworkPolicy of this direction is isolated: what no rule accepts is denied.
-fn profile(direction: Direction, halves: Vec<&PolicyHalf>) -> Profile {
-    if halves.is_empty() {
-        return Profile { direction, tiers: Vec::new() };
+/// The halves that select some pods, tier by tier: within one in the order in which they were added, which is
+/// that of their priorities. A pod selected by any NetworkPolicy of this direction is isolated. What no
+/// cluster-wide policy decides goes on.
+fn profile(direction: Direction, mut halves: Vec<&PolicyHalf>) -> Profile {
+    halves.sort_by_key(|half| half.tier);
+    let mut tiers: Vec<TierRules> = Vec::new();
+    for half in halves {
+        match tiers.last_mut().filter(|tier| tier.tier == half.tier) {
+            Some(tier) => {
+                tier.policies.push(half.policy);
+                tier.rules.extend(&half.rules);
+            }
+            None => tiers.push(TierRules {
+                tier: half.tier,
+                policies: vec![half.policy],
+                rules: half.rules.clone(),
+                otherwise: match half.tier {
+                    Tier::NetworkPolicy => Otherwise::Deny,
+                    Tier::Admin | Tier::Baseline => Otherwise::NextTier,
+                },
+            }),
+        }
     }
-    let tier = TierRules {
-        tier: Tier::NetworkPolicy,
-        policies: halves.iter().map(|half| half.policy).collect(),
-        rules: halves.iter().flat_map(|half| half.rules.iter().copied()).collect(),
-        otherwise: Otherwise::Deny,
-    };
-    Profile { direction, tiers: vec![tier] }
+    Profile { direction, tiers }
 }

@@ -1,22 +1,12 @@
 //! Rules as compiled: an action, the peers, the ports, and where it comes from.
 
-use super::{BlockId, RequirementId, SelectorId};
-use crate::model::{Direction, Name, PolicyId, PortRange, Protocol};
+use super::{BlockId, NodeSetId, RequirementId, SelectorId};
+pub use crate::model::Action;
+use crate::model::{Direction, Name, PolicyRef, PortRange, Protocol};
 
 /// A rule of one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(pub(crate) u32);
-
-/// What a rule does with the traffic it matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Allows it and ends this direction.
-    Accept,
-    /// Denies it and ends.
-    Deny,
-    /// Leaves it to the next tier.
-    Pass,
-}
 
 /// One rule.
 #[derive(Clone, Debug)]
@@ -35,7 +25,7 @@ pub struct Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleOrigin {
     /// The policy.
-    pub policy: PolicyId,
+    pub policy: PolicyRef,
     /// `ingress` or `egress`.
     pub direction: Direction,
     /// The index in the list.
@@ -65,6 +55,22 @@ pub enum RulePeer {
     },
     /// Anyone by address.
     Block(BlockId),
+    /// Nodes by label.
+    Nodes {
+        /// The conditions, as written.
+        requirements: Vec<RequirementId>,
+        /// The nodes for which all of them hold.
+        members: NodeSetId,
+    },
+    /// Whoever has an address that a domain name resolves to.
+    Names {
+        /// The addresses that the names were told to have.
+        known: BlockId,
+        /// Whether an outside address may be one of theirs too.
+        may_be_outside: bool,
+        /// Whether the address of a pod or a node may be.
+        may_be_inside: bool,
+    },
 }
 
 /// The traffic of a rule.
@@ -83,6 +89,8 @@ pub struct RulePort {
     pub protocol: Protocol,
     /// Its ports.
     pub ports: RulePorts,
+    /// The item that says so, by index: a name without a protocol comes to one for each.
+    pub written: usize,
 }
 
 /// The ports of one item.

@@ -300,7 +300,8 @@ impl Buckets {
     }
 }
 
-fn sorted(requirements: &[RequirementId]) -> Vec<RequirementId> {
+/// Requirements in the order that makes equal ones equal.
+pub(super) fn sorted(requirements: &[RequirementId]) -> Vec<RequirementId> {
     let mut requirements = requirements.to_vec();
     requirements.sort_unstable();
     requirements.dedup();

@@ -113,9 +113,9 @@ impl PolicyProgram {
     pub(crate) fn remove_policy(&mut self, id: PolicyId, touched: &mut Touched) -> usize {
         let mut rules = 0;
         for direction in Direction::ALL {
-            let Some(subjects) = self.profiles.half(id, direction).map(|half| half.subjects) else { continue };
+            let Some(subjects) = self.profiles.half(id.into(), direction).map(|half| half.subjects) else { continue };
             let selected: Vec<IdentityId> = self.selected(subjects).collect();
-            rules += self.profiles.remove(id, direction, selected.iter().copied());
+            rules += self.profiles.remove(id.into(), direction, selected.iter().copied());
             for identity in selected {
                 self.settle(identity, direction, touched);
             }

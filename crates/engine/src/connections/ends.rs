@@ -69,6 +69,10 @@ pub(super) struct FamilyEnds {
     segments: Segments,
     /// The number of the outside end of segment 0.
     outside: u32,
+    /// The outside ends of this family that are there.
+    outside_set: EndSet,
+    /// Which node each node's end is of.
+    nodes: Vec<(u32, u32)>,
     /// The segments of the known addresses of pods and nodes, ascending.
     at: Vec<(u32, u32)>,
 }
@@ -194,6 +198,7 @@ impl FamilyEnds {
         let family = segments.family();
         let (mut present, mut unknown, mut at) = (EndSet::new(), EndSet::new(), Vec::new());
         let mut owned: Vec<IpAddr> = Vec::new();
+        let mut nodes = Vec::new();
         for (index, end) in (0u32..).zip(list) {
             let (address, has_other) = match end {
                 End::Pods(identity) => {
@@ -203,7 +208,8 @@ impl FamilyEnds {
                     owned.extend(std::iter::once(first).chain(addresses).filter_map(|a| a.of(family)));
                     (first.of(family), first.iter().next().is_some())
                 }
-                End::Node { addresses, .. } => {
+                End::Node { node, addresses } => {
+                    nodes.push((number(node.index()), index));
                     let address = addresses.get(family as usize).copied().flatten();
                     owned.extend(address);
                     (address, *addresses != [None, None])
@@ -233,8 +239,20 @@ impl FamilyEnds {
             }
         }
         let left = (0u32..).zip(taken).filter(|(segment, taken)| segments.size(*segment) != Some(*taken));
-        present.extend(left.map(|(segment, _)| outside + segment));
-        Self { family, present, unknown, segments, outside, at }
+        let outside_set: EndSet = left.map(|(segment, _)| outside + segment).collect();
+        present |= &outside_set;
+        Self { family, present, unknown, segments, outside, outside_set, nodes, at }
+    }
+
+    /// The outside of this family.
+    pub(super) fn outside(&self) -> &EndSet {
+        &self.outside_set
+    }
+
+    /// The ends of some nodes, which are given by [`NodeId::index`].
+    pub(super) fn of_nodes(&self, members: &RoaringBitmap) -> EndSet {
+        let ends = self.nodes.iter().filter(|(node, _)| members.contains(*node)).map(|(_, end)| *end);
+        ends.filter(|end| self.present.contains(*end)).collect()
     }
 
     /// Whom a block holds for certain.

@@ -175,7 +175,7 @@ fn by_traffic<'s>(grants: impl Iterator<Item = (TrafficId, &'s EndSet)>) -> Colu
 }
 
 /// The same grants with every source in one set only, whose traffic is all that it was granted.
-fn disjoint(grants: impl Iterator<Item = (TrafficId, EndSet)>, table: &mut TrafficTable) -> Column {
+pub(super) fn disjoint(grants: impl Iterator<Item = (TrafficId, EndSet)>, table: &mut TrafficTable) -> Column {
     let mut parts: Vec<(TrafficId, EndSet)> = Vec::new();
     for (traffic, mut rest) in grants {
         let mut split = Vec::new();

@@ -11,18 +11,19 @@ use rustc_hash::FxHashMap;
 
 use super::{
     ends::{EndSet, FamilyEnds},
+    family::{Column, disjoint},
     traffic::{TrafficId, TrafficTable},
 };
 use crate::{
     compile::{
-        Action, BlockId, IdentityId, Otherwise, Peers, PolicyProgram, Ports, Profile, RuleId, RulePeer, RulePorts,
-        SelectorId,
+        Action, BlockId, IdentityId, NodeSetId, Otherwise, Peers, PolicyProgram, Ports, Profile, RuleId, RulePeer,
+        RulePorts, SelectorId,
     },
     model::{Direction, Name, Protocol},
     sets::TrafficSet,
 };
 
-/// How an address that is not known counts where an ipBlock asks for it.
+/// How an address that is not known counts where a rule asks for it; what a domain name resolves to likewise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     /// Against whoever asks: what is granted so is granted for certain.
@@ -42,10 +43,13 @@ pub(super) struct Grant {
 enum PeerKey {
     Pods(SelectorId),
     Block(BlockId),
+    Nodes(NodeSetId),
+    Names { known: BlockId, may_be_outside: bool, may_be_inside: bool },
 }
 
-/// Equal for rules that mean the same peers and ports, whatever policy they are from.
-type RuleKey = (Option<Vec<PeerKey>>, TrafficId, Vec<(Protocol, Name)>);
+/// Equal for rules that mean the same peers and ports, whatever policy they are from; the last part says
+/// whether whoever is perhaps a peer counts as one.
+type RuleKey = (Option<Vec<PeerKey>>, TrafficId, Vec<(Protocol, Name)>, bool);
 
 /// Evaluates rules and profiles in one family.
 pub(super) struct Grants<'a> {
@@ -92,8 +96,8 @@ impl<'a> Grants<'a> {
                 numbers.extend(self.egress_rule(rule));
             }
         } else {
-            let granted = self.ordered(profile, |grants, rule| {
-                let numbers = grants.egress_rule(rule);
+            let granted = self.ordered(profile, |grants, rule, with_unknown| {
+                let numbers = grants.egress_rule_as(rule, with_unknown);
                 numbers.iter().filter_map(|number| grants.egress.get(*number as usize).cloned()).collect()
             });
             numbers.extend(granted.into_iter().map(|grant| self.add(grant)));
@@ -114,17 +118,25 @@ impl<'a> Grants<'a> {
             return None;
         }
         let Some(rules) = only_accepts(profile, self.program) else {
-            return Some(self.ordered(profile, |grants, rule| vec![grants.ingress_rule(rule, subject)]));
+            return Some(self.ordered(profile, |grants, rule, with_unknown| {
+                vec![grants.ingress_rule(rule, subject, with_unknown)]
+            }));
         };
-        Some(rules.map(|rule| self.ingress_rule(rule, subject)).collect())
+        let with_unknown = self.level == Level::Possible;
+        Some(rules.map(|rule| self.ingress_rule(rule, subject, with_unknown)).collect())
     }
 
-    fn ingress_rule(&mut self, id: RuleId, subject: IdentityId) -> Grant {
+    fn ingress_rule(&mut self, id: RuleId, subject: IdentityId, with_unknown: bool) -> Grant {
         let traffic = self.program.traffic_towards(self.program.rule(id), subject);
-        Grant { ends: self.peers(id), traffic: self.traffic.id(traffic) }
+        Grant { ends: self.peers(id, with_unknown), traffic: self.traffic.id(traffic) }
     }
 
     fn egress_rule(&mut self, id: RuleId) -> Vec<u32> {
+        self.egress_rule_as(id, self.level == Level::Possible)
+    }
+
+    /// The numbers of what an egress rule is about, whatever it does with it.
+    fn egress_rule_as(&mut self, id: RuleId, with_unknown: bool) -> Vec<u32> {
         let rule = self.program.rule(id);
         let (numeric, named) = ports(&rule.ports);
         let numeric = self.traffic.id(numeric);
@@ -132,11 +144,11 @@ impl<'a> Grants<'a> {
             Peers::Any => None,
             Peers::Of(peers) => Some(keys(peers)),
         };
-        let key = (peers, numeric, named);
+        let key = (peers, numeric, named, with_unknown);
         if let Some(known) = self.egress_of_rule.get(&key) {
             return known.clone();
         }
-        let ends = self.peers(id);
+        let ends = self.peers(id, with_unknown);
         let numbers = if key.2.is_empty() {
             vec![self.add(Grant { ends, traffic: numeric })]
         } else {
@@ -164,11 +176,10 @@ impl<'a> Grants<'a> {
         super::ends::number(self.egress.len() - 1)
     }
 
-    /// Whom a rule's peers are; how the unknown counts depends on what the rule does.
-    fn peers(&mut self, id: RuleId) -> Rc<EndSet> {
+    /// Whom a rule's peers are, with or without those who perhaps are.
+    fn peers(&mut self, id: RuleId, with_unknown: bool) -> Rc<EndSet> {
         let rule = self.program.rule(id);
         let Peers::Of(peers) = &rule.peers else { return Rc::clone(&self.everyone) };
-        let with_unknown = (self.level == Level::Possible) == (rule.action == Action::Accept);
         let key = (keys(peers), with_unknown);
         if let Some(known) = self.peers.get(&key) {
             return Rc::clone(known);
@@ -177,11 +188,15 @@ impl<'a> Grants<'a> {
         for peer in &key.0 {
             match peer {
                 PeerKey::Pods(selector) => ends |= self.program.members(*selector) & &self.ends.present,
-                PeerKey::Block(block) => {
-                    let block = self.program.block(*block);
-                    ends |= self.ends.in_block(block);
-                    if let Some(unknown) = self.ends.perhaps_in_block(block).filter(|_| with_unknown) {
-                        ends |= unknown;
+                PeerKey::Block(block) => ends |= self.block(*block, with_unknown),
+                PeerKey::Nodes(nodes) => ends |= self.ends.of_nodes(self.program.node_members(*nodes)),
+                PeerKey::Names { known, may_be_outside, may_be_inside } => {
+                    ends |= self.block(*known, with_unknown);
+                    if with_unknown && *may_be_outside {
+                        ends |= self.ends.outside();
+                    }
+                    if with_unknown && *may_be_inside {
+                        ends |= &self.ends.present - self.ends.outside();
                     }
                 }
             }
@@ -191,54 +206,95 @@ impl<'a> Grants<'a> {
         ends
     }
 
-    /// The tiers in order, and within each the first rule that matches.
-    fn ordered(&mut self, profile: &Profile, mut of_rule: impl FnMut(&mut Self, RuleId) -> Vec<Grant>) -> Vec<Grant> {
-        let mut open = vec![Grant { ends: Rc::clone(&self.everyone), traffic: TrafficId::EVERYTHING }];
-        let mut granted = Vec::new();
+    fn block(&self, block: BlockId, with_unknown: bool) -> EndSet {
+        let block = self.program.block(block);
+        let mut ends = self.ends.in_block(block);
+        if let Some(unknown) = self.ends.perhaps_in_block(block).filter(|_| with_unknown) {
+            ends |= unknown;
+        }
+        ends
+    }
+
+    /// The tiers in order, and within each the first rule that matches. Of those who perhaps match, both ways
+    /// are followed: what is denied on one of them is not granted for certain, what is accepted on one of
+    /// them is granted perhaps. Whoever perhaps passes goes on in the tier and in the next one.
+    fn ordered(
+        &mut self,
+        profile: &Profile,
+        mut of_rule: impl FnMut(&mut Self, RuleId, bool) -> Vec<Grant>,
+    ) -> Vec<Grant> {
+        let everything = || vec![(TrafficId::EVERYTHING, EndSet::clone(&self.everyone))];
+        let mut open = everything();
+        let mut left = everything();
+        let (mut granted, mut denied) = (Column::new(), Column::new());
         for tier in &profile.tiers {
-            let mut passed = Vec::new();
+            let mut passed = Column::new();
             for rule in &tier.rules {
                 let action = self.program.rule(*rule).action;
-                for matched in of_rule(self, *rule) {
+                let with_unknown = match action {
+                    Action::Accept => self.level == Level::Possible,
+                    Action::Deny => self.level == Level::Certain,
+                    Action::Pass => false,
+                };
+                for matched in of_rule(self, *rule, with_unknown) {
                     let taken = self.take(&mut open, &matched);
                     match action {
                         Action::Accept => granted.extend(taken),
-                        Action::Deny => {}
+                        Action::Deny => denied.extend(taken),
                         Action::Pass => passed.extend(taken),
                     }
                 }
+                if action == Action::Pass {
+                    for matched in of_rule(self, *rule, true) {
+                        passed.extend(self.take(&mut open.clone(), &matched));
+                    }
+                }
+                if open.is_empty() {
+                    break;
+                }
             }
             match tier.otherwise {
-                Otherwise::NextTier => open.extend(passed),
-                Otherwise::Deny => open = passed,
+                Otherwise::NextTier => passed.append(&mut open),
+                Otherwise::Deny => denied.append(&mut open),
             }
+            open = disjoint(passed.into_iter(), self.traffic);
         }
-        granted.extend(open);
-        granted
+        granted.append(&mut open);
+        let result = match self.level {
+            Level::Possible => granted,
+            Level::Certain => {
+                for (traffic, ends) in denied {
+                    self.take(&mut left, &Grant { ends: Rc::new(ends), traffic });
+                }
+                left
+            }
+        };
+        result.into_iter().map(|(traffic, ends)| Grant { ends: Rc::new(ends), traffic }).collect()
     }
 
-    /// Takes what `matched` holds out of what is still open.
-    fn take(&mut self, open: &mut Vec<Grant>, matched: &Grant) -> Vec<Grant> {
-        let (mut taken, mut left) = (Vec::new(), Vec::with_capacity(open.len()));
-        for grant in open.drain(..) {
-            let traffic = self.traffic.intersection(grant.traffic, matched.traffic);
-            let ends = &*grant.ends & &*matched.ends;
-            if traffic == TrafficId::NOTHING || ends.is_empty() {
-                left.push(grant);
-                continue;
+    /// Takes what `matched` holds out of what is still open, where every end is in one set only.
+    fn take(&mut self, open: &mut Column, matched: &Grant) -> Column {
+        let mut taken = Column::new();
+        let mut left: FxHashMap<TrafficId, EndSet> = FxHashMap::default();
+        for (has, mut ends) in open.drain(..) {
+            let traffic = self.traffic.intersection(has, matched.traffic);
+            if traffic != TrafficId::NOTHING {
+                let both = &ends & &*matched.ends;
+                ends -= &both;
+                let rest = self.traffic.difference(has, traffic);
+                if rest != TrafficId::NOTHING && !both.is_empty() {
+                    *left.entry(rest).or_default() |= &both;
+                }
+                if !both.is_empty() {
+                    taken.push((traffic, both));
+                }
             }
-            let ends = Rc::new(ends);
-            let others = &*grant.ends - &*ends;
-            if !others.is_empty() {
-                left.push(Grant { ends: Rc::new(others), traffic: grant.traffic });
+            if !ends.is_empty() {
+                *left.entry(has).or_default() |= ends;
             }
-            let rest = self.traffic.set(grant.traffic).difference(self.traffic.set(traffic));
-            if !rest.is_empty() {
-                left.push(Grant { ends: Rc::clone(&ends), traffic: self.traffic.id(rest) });
-            }
-            taken.push(Grant { ends, traffic });
         }
-        *open = left;
+        open.extend(left);
+        open.sort_unstable_by_key(|(traffic, _)| *traffic);
         taken
     }
 }
@@ -265,6 +321,10 @@ fn keys(peers: &[RulePeer]) -> Vec<PeerKey> {
     let keys = peers.iter().map(|peer| match peer {
         RulePeer::Pods { members, .. } => PeerKey::Pods(*members),
         RulePeer::Block(block) => PeerKey::Block(*block),
+        RulePeer::Nodes { members, .. } => PeerKey::Nodes(*members),
+        RulePeer::Names { known, may_be_outside, may_be_inside } => {
+            PeerKey::Names { known: *known, may_be_outside: *may_be_outside, may_be_inside: *may_be_inside }
+        }
     });
     let mut keys: Vec<PeerKey> = keys.collect();
     keys.sort_unstable();
@@ -369,7 +429,7 @@ mod tests {
         let mut traffic = TrafficTable::new();
         let mut grants = Grants::new(&program, ends.family(Family::V4), Level::Certain, &mut traffic);
         let at_once = grants.ingress(&profile, subject).unwrap();
-        let in_order = grants.ordered(&profile, |grants, rule| vec![grants.ingress_rule(rule, subject)]);
+        let in_order = grants.ordered(&profile, |grants, rule, _| vec![grants.ingress_rule(rule, subject, false)]);
         let mut told = 0;
         for (EndId(end), _) in ends.iter() {
             let mut of = |list: &[Grant]| {

@@ -89,10 +89,11 @@ impl Connections {
         let ends = Ends::new(cluster, program, &told_apart);
         let mut traffic = TrafficTable::new();
         let certain = Relation::new(program, &ends, Level::Certain, &mut traffic);
-        let undecided = Family::ALL.into_iter().any(|family| {
-            let family = ends.family(family);
-            program.blocks().any(|block| family.perhaps_in_block(block).is_some())
-        });
+        let undecided = program.has_open_names()
+            || Family::ALL.into_iter().any(|family| {
+                let family = ends.family(family);
+                program.blocks().any(|block| family.perhaps_in_block(block).is_some())
+            });
         let possible = undecided.then(|| Relation::new(program, &ends, Level::Possible, &mut traffic));
         let undecided = possible.as_ref().map(|possible| possible.without(&certain, &mut traffic));
         Self { ends, traffic, certain, possible, undecided }

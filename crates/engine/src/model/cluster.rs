@@ -9,8 +9,8 @@ use std::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    Conflict, Endpoint, EndpointSlice, Family, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, Service, Side,
-    Sources, Workload,
+    ClusterPolicy, Conflict, Endpoint, EndpointSlice, Family, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod,
+    Resolved, Service, Side, Sources, Workload,
     inventory::{nodes_with_implied, owner_text},
 };
 
@@ -45,6 +45,10 @@ id!(
     /// A NetworkPolicy of one [`Cluster`].
     PolicyId
 );
+id!(
+    /// A cluster-wide policy of one [`Cluster`].
+    ClusterPolicyId
+);
 
 /// Namespaces, nodes, pods, workloads, services and policies that agree with each other.
 ///
@@ -70,6 +74,8 @@ pub(super) struct Parts {
     pub(super) services: Vec<Service>,
     pub(super) endpoint_slices: Vec<EndpointSlice>,
     pub(super) policies: Vec<Arc<NetworkPolicy>>,
+    pub(super) cluster_policies: Vec<ClusterPolicy>,
+    pub(super) resolved: Vec<Resolved>,
     pub(super) sources: Sources,
 }
 
@@ -143,6 +149,22 @@ impl Cluster {
     #[expect(clippy::indexing_slicing, reason = "INVARIANT of Cluster: every id has its object")]
     pub fn policy(&self, id: PolicyId) -> &NetworkPolicy {
         &self.parts.policies[id.index()]
+    }
+
+    /// Every cluster-wide policy, in the order read.
+    pub fn cluster_policies(&self) -> impl ExactSizeIterator<Item = (ClusterPolicyId, &ClusterPolicy)> {
+        self.parts.cluster_policies.iter().enumerate().map(|(i, policy)| (ClusterPolicyId::at(i), policy))
+    }
+
+    /// One cluster-wide policy.
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT of Cluster: every id has its object")]
+    pub fn cluster_policy(&self, id: ClusterPolicyId) -> &ClusterPolicy {
+        &self.parts.cluster_policies[id.index()]
+    }
+
+    /// What domain names resolve to, as far as it was told.
+    pub fn resolved(&self) -> &[Resolved] {
+        &self.parts.resolved
     }
 
     /// Every workload of the input.

@@ -49,6 +49,7 @@ pub struct Flow {
     from: Side,
     to: Side,
     traffic: Traffic,
+    through_service: bool,
 }
 
 /// The two ends have addresses, but none of the same family.
@@ -69,7 +70,7 @@ impl Flow {
     pub fn new(from: Side, to: Side, traffic: Traffic) -> Result<Self, NoCommonFamily> {
         match (from.address, to.address) {
             (Some(a), Some(b)) if Family::of(a) != Family::of(b) => Err(NoCommonFamily { from: a, to: b }),
-            _ => Ok(Self { from, to, traffic }),
+            _ => Ok(Self { from, to, traffic, through_service: false }),
         }
     }
 
@@ -86,6 +87,18 @@ impl Flow {
     /// What is sent.
     pub fn traffic(&self) -> Traffic {
         self.traffic
+    }
+
+    /// The same flow, sent to a Service that brought it to this destination. This makes a difference for a
+    /// pod that it brings back to itself: cluster-wide policies apply then, NetworkPolicies do not.
+    #[must_use]
+    pub fn through_service(self) -> Self {
+        Self { through_service: true, ..self }
+    }
+
+    /// Whether a Service brought it to this destination.
+    pub fn is_through_service(&self) -> bool {
+        self.through_service
     }
 
     /// The same ends with other traffic.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 use rustc_hash::FxHashMap;
 
 use super::{
-    Cluster, Endpoint, EndpointSlice, Name, Namespace, NetworkPolicy, Node, NodeId, ObjectRef, Pod, Service, Sources,
-    Span, Workload, WorkloadKind, cluster::Parts, stand_in,
+    Cluster, ClusterPolicy, ClusterPolicyKind, Endpoint, EndpointSlice, Name, Namespace, NetworkPolicy, Node, NodeId,
+    ObjectRef, Pod, Resolved, Service, Sources, Span, Workload, WorkloadKind, cluster::Parts, stand_in,
 };
 
 /// The label that every namespace carries: its own name.
@@ -29,6 +29,10 @@ pub struct Inventory {
     pub endpoint_slices: Vec<EndpointSlice>,
     /// NetworkPolicies.
     pub policies: Vec<NetworkPolicy>,
+    /// ClusterNetworkPolicies and their older kinds.
+    pub cluster_policies: Vec<ClusterPolicy>,
+    /// What domain names resolve to: not read, but told beside the objects.
+    pub resolved: Vec<Resolved>,
     /// The inputs that the spans point into.
     pub sources: Sources,
 }
@@ -50,6 +54,8 @@ pub enum ObjectKind {
     EndpointSlice,
     /// NetworkPolicy.
     NetworkPolicy,
+    /// A cluster-wide policy.
+    ClusterPolicy(ClusterPolicyKind),
 }
 
 impl fmt::Display for ObjectKind {
@@ -62,6 +68,7 @@ impl fmt::Display for ObjectKind {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::NetworkPolicy => "NetworkPolicy",
+            Self::ClusterPolicy(kind) => kind.kind(),
         })
     }
 }
@@ -106,7 +113,18 @@ impl Inventory {
     /// Every [`Conflict`] there is; no cluster is made then.
     pub fn into_cluster(self) -> Result<Cluster, Vec<Conflict>> {
         let mut conflicts = self.duplicates();
-        let Self { namespaces, nodes, mut pods, workloads, services, endpoint_slices, policies, sources } = self;
+        let Self {
+            namespaces,
+            nodes,
+            mut pods,
+            workloads,
+            services,
+            endpoint_slices,
+            policies,
+            cluster_policies,
+            resolved,
+            sources,
+        } = self;
 
         stand_in::add(&mut pods, &workloads, nodes.len());
         let mentioned = (pods.iter().map(|o| &o.id))
@@ -118,8 +136,19 @@ impl Inventory {
         let mut pods: Vec<Arc<Pod>> = pods.into_iter().map(Arc::new).collect();
         let policies = policies.into_iter().map(Arc::new).collect();
         let (nodes, node_index) = nodes_with_implied(nodes, &mut pods);
-        let parts =
-            Parts { namespaces, nodes, node_index, pods, workloads, services, endpoint_slices, policies, sources };
+        let parts = Parts {
+            namespaces,
+            nodes,
+            node_index,
+            pods,
+            workloads,
+            services,
+            endpoint_slices,
+            policies,
+            cluster_policies,
+            resolved,
+            sources,
+        };
         let (cluster, shared) = Cluster::index(parts);
         conflicts.extend(shared);
         if conflicts.is_empty() { Ok(cluster) } else { Err(conflicts) }
@@ -140,6 +169,7 @@ impl Inventory {
     fn names(&self) -> impl Iterator<Item = (ObjectKind, Option<&Name>, &Name, Option<Span>)> {
         let cluster_wide = (self.namespaces.iter().map(|o| (ObjectKind::Namespace, &o.name, o.at)))
             .chain(self.nodes.iter().map(|o| (ObjectKind::Node, &o.name, o.at)))
+            .chain(self.cluster_policies.iter().map(|o| (ObjectKind::ClusterPolicy(o.kind), &o.name, o.at)))
             .map(|(kind, name, at)| (kind, None, name, at));
         let namespaced = (self.pods.iter().map(|o| (ObjectKind::Pod, &o.id, o.at)))
             .chain(self.workloads.iter().map(|o| (ObjectKind::Workload(o.kind), &o.id, o.at)))

@@ -15,6 +15,8 @@
 
 mod address;
 mod cluster;
+mod cluster_policy;
+mod domain;
 mod flow;
 mod inventory;
 mod labels;
@@ -27,7 +29,12 @@ mod stand_in;
 mod update;
 
 pub use address::{Family, PodAddresses};
-pub use cluster::{Cluster, NodeId, PodId, PolicyId};
+pub use cluster::{Cluster, ClusterPolicyId, NodeId, PodId, PolicyId};
+pub use cluster_policy::{
+    Action, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyKind, ClusterPort, ClusterRule, ClusterSubject,
+    ClusterTier, PolicyRef,
+};
+pub use domain::{DomainName, NotADomainName, Resolution, Resolved, resolution};
 pub use flow::{Endpoint, Flow, NoCommonFamily, Side, Traffic};
 pub use inventory::{Conflict, Inventory, ObjectKind};
 pub use labels::{LabelSelector, Labels, Operator, Requirement};

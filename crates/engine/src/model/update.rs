@@ -7,8 +7,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{
-    Cluster, Conflict, Endpoint, LabelSelector, Labels, Name, Namespace, NetworkPolicy, Node, NodeId, ObjectRef, Phase,
-    Pod, PodAddresses, PodId, PolicyId, Sources,
+    Cluster, ClusterPolicy, Conflict, Endpoint, LabelSelector, Labels, Name, Namespace, NetworkPolicy, Node, NodeId,
+    ObjectRef, Phase, Pod, PodAddresses, PodId, PolicyId, Sources,
     cluster::Parts,
     inventory::{METADATA_NAME, nodes_with_implied, with_implied},
 };
@@ -23,14 +23,26 @@ impl Cluster {
         nodes: Vec<Node>,
         mut pods: Vec<Arc<Pod>>,
         policies: Vec<Arc<NetworkPolicy>>,
+        cluster_policies: Vec<ClusterPolicy>,
     ) -> Result<Self, Vec<Conflict>> {
         let mentioned = pods.iter().map(|o| &o.id).chain(policies.iter().map(|o| &o.id));
         let namespaces = with_implied(namespaces, mentioned);
         let (nodes, node_index) = nodes_with_implied(nodes, &mut pods);
         let (workloads, services, endpoint_slices) = (Vec::new(), Vec::new(), Vec::new());
-        let sources = Sources::default();
-        let parts =
-            Parts { namespaces, nodes, node_index, pods, workloads, services, endpoint_slices, policies, sources };
+        let (resolved, sources) = (Vec::new(), Sources::default());
+        let parts = Parts {
+            namespaces,
+            nodes,
+            node_index,
+            pods,
+            workloads,
+            services,
+            endpoint_slices,
+            policies,
+            cluster_policies,
+            resolved,
+            sources,
+        };
         let (cluster, conflicts) = Self::index(parts);
         if conflicts.is_empty() { Ok(cluster) } else { Err(conflicts) }
     }

@@ -262,6 +262,7 @@ impl Case {
             Half::NotIsolated => "open".to_owned(),
             Half::Allowed(matched) => format!("by {}", self.matched(matched)),
             Half::DeniedBy(matched) => format!("denied by {}", self.matched(matched)),
+            Half::AllowedByDefault => "allowed by default".to_owned(),
             Half::Denied { policies, .. } => {
                 let names = policies.iter().map(|id| self.cluster.policy(*id).id.to_string());
                 format!("isolated by {}", names.collect::<Vec<_>>().join(" and "))
@@ -278,6 +279,6 @@ impl Case {
 
     fn origin(&self, rule: RuleId) -> String {
         let origin = self.program.rule(rule).origin;
-        format!("{}[{}]", self.cluster.policy(origin.policy).id, origin.index)
+        format!("{}[{}]", self.cluster.policy_name(origin.policy), origin.index)
     }
 }

@@ -84,9 +84,8 @@ fn elsewhere(subject: &Subject<'_>, policy: PolicyId, with_tcp: &HashSet<Profile
 }
 
 fn takes_tcp(subject: &Subject<'_>, profile: ProfileId) -> bool {
-    let tiers = &subject.program.profile(profile).tiers;
-    let mut policies = tiers.iter().flat_map(|tier| &tier.policies);
-    policies.any(|policy| subject.cluster.policy(*policy).egress.iter().any(allows_tcp))
+    let mut policies = subject.program.profile(profile).isolating();
+    policies.any(|policy| subject.cluster.policy(policy).egress.iter().any(allows_tcp))
 }
 
 fn allows_tcp(rule: &PolicyRule) -> bool {

@@ -91,8 +91,7 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for (identity, known) in subject.program.identities() {
         let profile = subject.program.profile_of(identity, Direction::Egress);
         let id = *blamed.entry(profile).or_insert_with(|| {
-            let tiers = &subject.program.profile(profile).tiers;
-            let policies: Vec<PolicyId> = tiers.iter().flat_map(|tier| tier.policies.iter().copied()).collect();
+            let policies: Vec<PolicyId> = subject.program.profile(profile).isolating().collect();
             if policies.iter().any(|id| dns.get(id) == Some(&Dns::Allowed)) {
                 return None;
             }

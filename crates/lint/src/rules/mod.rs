@@ -1,13 +1,15 @@
 //! The rules, one file each; their codes, ordered. 1xx: isolation, 2xx: selectors, 3xx: ports, 4xx:
-//! addresses, 5xx: the whole set.
+//! addresses, 5xx: the whole set, 6xx: cluster-wide policies.
 
 mod and_or;
 mod contradictory_selector;
 mod dns_over_udp_only;
 mod duplicate_peer;
 mod egress_without_dns;
+mod equal_priorities;
 mod host_network_selected;
 mod ip_block_over_pods;
+mod locked_out;
 mod missing_description;
 mod named_port_undefined;
 mod namespace_name_label;
@@ -27,6 +29,7 @@ mod redundant_rule;
 mod rules_of_unlisted_type;
 mod service_address;
 mod service_port;
+mod shadowed_rule;
 mod udp_port_as_tcp;
 mod useless_except;
 mod whole_internet_egress;
@@ -64,6 +67,9 @@ pub const REGISTRY: &[&Lint] = &[
     &host_network_selected::LINT,
     &pods_without_policy::LINT,
     &missing_description::LINT,
+    &equal_priorities::LINT,
+    &shadowed_rule::LINT,
+    &locked_out::LINT,
 ];
 
 #[cfg(test)]

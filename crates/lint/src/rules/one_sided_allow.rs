@@ -19,7 +19,7 @@
 use std::collections::BTreeSet;
 
 use palisade_engine::{
-    compile::{IdentityId, Peers, ProfileId, Rule, RulePeer},
+    compile::{Action, IdentityId, Peers, ProfileId, Rule, RulePeer},
     model::{Direction, Name, PolicyId},
     sets::TrafficSet,
 };
@@ -74,7 +74,9 @@ fn blocked(subject: &Subject<'_>, policy: PolicyId, rule: &Rule) -> Option<BTree
                 others.extend(program.selected(*members));
             }
             // Who else an address may be is not known.
-            RulePeer::Pods { .. } | RulePeer::Block(_) => return None,
+            RulePeer::Pods { .. } | RulePeer::Block(_) | RulePeer::Nodes { .. } | RulePeer::Names { .. } => {
+                return None;
+            }
         }
     }
     let subjects: Vec<IdentityId> =
@@ -90,10 +92,8 @@ fn blocked(subject: &Subject<'_>, policy: PolicyId, rule: &Rule) -> Option<BTree
     let mut seen: BTreeSet<(ProfileId, Vec<&Name>)> = BTreeSet::new();
     for other in &others {
         let profile = program.profile_of(*other, away);
-        if program.profile(profile).is_open() {
-            return None;
-        }
-        blocking.extend(program.profile(profile).tiers.iter().flat_map(|tier| tier.policies.iter().copied()));
+        program.profile(profile).isolating().next()?;
+        blocking.extend(program.profile(profile).isolating());
         // Pods under the same rules differ only by the ports that they give a name.
         if !seen.insert((profile, program.identity(*other).named_ports().map(|(name, ..)| name).collect())) {
             continue;
@@ -119,11 +119,12 @@ fn passes(subject: &Subject<'_>, profile: ProfileId, near: IdentityId, other: Id
     let traffic = |rule: &Rule| -> TrafficSet { program.traffic_towards(rule, destination) };
     let mine = traffic(rule);
     let rules = program.profile(profile).tiers.iter().flat_map(|tier| &tier.rules).map(|id| program.rule(*id));
-    rules.into_iter().any(|there| {
+    rules.into_iter().filter(|there| there.action == Action::Accept).any(|there| {
         let takes = match &there.peers {
             Peers::Any => true,
             Peers::Of(peers) => peers.iter().any(|peer| match peer {
                 RulePeer::Pods { members, .. } => program.selects(*members, near),
+                RulePeer::Nodes { .. } | RulePeer::Names { .. } => false,
                 RulePeer::Block(block) => subject.pods(near).any(|pod| {
                     let mut addresses = pod.addresses.iter().peekable();
                     addresses.peek().is_none() || addresses.any(|address| program.block(*block).contains(address))

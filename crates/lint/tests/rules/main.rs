@@ -7,6 +7,7 @@
 )]
 
 mod addresses;
+mod cluster_wide;
 mod documents;
 mod fixes;
 mod isolation;

@@ -1,17 +1,20 @@
 //! Which kinds are read, and under which apiVersion.
 
-use palisade_engine::model::{ObjectKind, WorkloadKind};
+use palisade_engine::model::{ClusterPolicyKind, ObjectKind, WorkloadKind};
 
 use crate::check::near;
 
 /// Every kind that is read.
-const KINDS: [ObjectKind; 13] = [
+const KINDS: [ObjectKind; 16] = [
     ObjectKind::Namespace,
     ObjectKind::Node,
     ObjectKind::Pod,
     ObjectKind::Service,
     ObjectKind::EndpointSlice,
     ObjectKind::NetworkPolicy,
+    ObjectKind::ClusterPolicy(ClusterPolicyKind::Cluster),
+    ObjectKind::ClusterPolicy(ClusterPolicyKind::Admin),
+    ObjectKind::ClusterPolicy(ClusterPolicyKind::BaselineAdmin),
     ObjectKind::Workload(WorkloadKind::Deployment),
     ObjectKind::Workload(WorkloadKind::StatefulSet),
     ObjectKind::Workload(WorkloadKind::DaemonSet),
@@ -46,6 +49,7 @@ pub(crate) fn name(kind: ObjectKind) -> &'static str {
         ObjectKind::Service => "Service",
         ObjectKind::EndpointSlice => "EndpointSlice",
         ObjectKind::NetworkPolicy => "NetworkPolicy",
+        ObjectKind::ClusterPolicy(kind) => kind.kind(),
     }
 }
 
@@ -59,6 +63,8 @@ pub(crate) fn api_version(kind: ObjectKind) -> &'static str {
         | ObjectKind::Workload(WorkloadKind::ReplicationController) => "v1",
         ObjectKind::EndpointSlice => "discovery.k8s.io/v1",
         ObjectKind::NetworkPolicy => "networking.k8s.io/v1",
+        ObjectKind::ClusterPolicy(ClusterPolicyKind::Cluster) => "policy.networking.k8s.io/v1alpha2",
+        ObjectKind::ClusterPolicy(_) => "policy.networking.k8s.io/v1alpha1",
         ObjectKind::Workload(WorkloadKind::Job | WorkloadKind::CronJob) => "batch/v1",
         ObjectKind::Workload(_) => "apps/v1",
     }
@@ -144,10 +150,18 @@ mod tests {
             ("v1", "ServiceAccount"),
             ("apps/v1", "ControllerRevision"),
             ("rbac.authorization.k8s.io/v1", "Role"),
-            ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"),
-            ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"),
         ] {
             assert_eq!(classify(version, kind), Class::PassOver, "{version} {kind}");
+        }
+        for (version, kind, right) in [
+            ("v1alpha2", "ClusterNetworkPolicy", ClusterPolicyKind::Cluster),
+            ("v1alpha1", "AdminNetworkPolicy", ClusterPolicyKind::Admin),
+            ("v1alpha1", "BaselineAdminNetworkPolicy", ClusterPolicyKind::BaselineAdmin),
+        ] {
+            let version = format!("policy.networking.k8s.io/{version}");
+            assert_eq!(classify(&version, kind), Class::Read(ObjectKind::ClusterPolicy(right)), "{kind}");
+            let other = Class::WrongVersion(api_version(ObjectKind::ClusterPolicy(right)));
+            assert_eq!(classify("policy.networking.k8s.io/v1beta9", kind), other, "{kind}");
         }
         assert_eq!(classify("v1", "List"), Class::List);
         assert_eq!(classify("v1", "PodList"), Class::List);

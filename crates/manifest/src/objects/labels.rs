@@ -51,7 +51,7 @@ fn key_text<'a>(cx: &mut Context<'_>, field: &Field<'_>, key: Node<'a>) -> Optio
     match names::label_key(text) {
         None => Some(text),
         Some(wrong) => {
-            let finding = cx.error(field, format!("the label key `{text}` {wrong}"));
+            let finding = cx.value_error(field, format!("the label key `{text}` {wrong}"));
             let finding = finding.at(cx.span((key.start(), key.end())), "not a label key");
             cx.report(template(text, finding));
             None
@@ -85,7 +85,7 @@ fn value_text<'a>(cx: &mut Context<'_>, field: &Field<'_>, value: &Field<'a>) ->
     match names::label_value(text) {
         None => Some(text),
         Some(wrong) => {
-            let finding = cx.error(value, format!("the label value `{text}` {wrong}")).label("not a label value");
+            let finding = cx.value_error(value, format!("the label value `{text}` {wrong}")).label("not a label value");
             let mut finding = template(text, finding);
             finding.field = Some(field.to_string());
             cx.report(finding);

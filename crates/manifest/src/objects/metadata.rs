@@ -1,6 +1,6 @@
 //! `metadata`: who an object is.
 
-use palisade_engine::model::{Labels, Name, ObjectKind, ObjectRef, OwnerRef};
+use palisade_engine::model::{ClusterPolicyKind, Labels, Name, ObjectKind, ObjectRef, OwnerRef};
 
 use super::{kind, labels};
 use crate::{check::names, context::Context, field::Field, yaml::Node};
@@ -18,12 +18,16 @@ pub(crate) fn title(root: Node<'_>, kind: &str, default_namespace: &str) -> Stri
     let text =
         |name| metadata.and_then(|metadata| metadata.get(name)).and_then(Node::text).filter(|text| !text.is_empty());
     let name = text("name").map(str::to_owned).or_else(|| text("generateName").map(|prefix| format!("{prefix}*")));
-    let cluster_wide = matches!(kind, "Namespace" | "Node") || kind::is_list(kind);
+    let cluster_wide = matches!(kind, "Namespace" | "Node") || kind::is_list(kind) || is_cluster_policy(kind);
     match (name, cluster_wide) {
         (Some(name), true) => format!("{kind} {name}"),
         (Some(name), false) => format!("{kind} {}/{name}", text("namespace").unwrap_or(default_namespace)),
         (None, _) => kind.to_owned(),
     }
+}
+
+fn is_cluster_policy(kind: &str) -> bool {
+    ClusterPolicyKind::ALL.iter().any(|known| known.kind() == kind)
 }
 
 /// Reads and checks `metadata` of an object.
@@ -85,7 +89,7 @@ fn name(cx: &mut Context<'_>, root: &Field<'_>, metadata: Option<&Field<'_>>, ki
 }
 
 fn namespace(cx: &mut Context<'_>, metadata: Option<&Field<'_>>, kind: ObjectKind) -> Option<Name> {
-    if matches!(kind, ObjectKind::Namespace | ObjectKind::Node) {
+    if matches!(kind, ObjectKind::Namespace | ObjectKind::Node | ObjectKind::ClusterPolicy(_)) {
         return Some(cx.default_namespace.clone());
     }
     let Some(field) = metadata.and_then(|metadata| metadata.get("namespace")) else {

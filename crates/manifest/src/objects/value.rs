@@ -24,7 +24,7 @@ pub(crate) fn protocol(cx: &mut Context<'_>, field: Option<Field<'_>>) -> Option
     let iana = field.node.text().and_then(|text| text.parse::<u8>().ok());
     if let (Some(Value::Integer(_)), Some(number)) = (field.node.value(), iana) {
         let named = Protocol::ALL.into_iter().find(|protocol| protocol.number() == number);
-        let finding = cx.error(&field, format!("protocol {number}: a protocol is written as its name"));
+        let finding = cx.value_error(&field, format!("protocol {number}: a protocol is written as its name"));
         let label = named.map_or_else(|| "not TCP, UDP or SCTP".to_owned(), |protocol| format!("write `{protocol}`"));
         let fix = named.and_then(|protocol| cx.write(field.node, protocol.name(), true));
         cx.report(finding.label(label).fix(fix));
@@ -42,7 +42,7 @@ pub(crate) fn protocol(cx: &mut Context<'_>, field: Option<Field<'_>>) -> Option
             "http" | "https" | "grpc" => "write `TCP`".to_owned(),
             _ => "not a protocol".to_owned(),
         });
-        let finding = cx.error(&field, format!("protocol `{text}` is not one of {}", spellings.join(", ")));
+        let finding = cx.value_error(&field, format!("protocol `{text}` is not one of {}", spellings.join(", ")));
         cx.report(labels::template(text, finding.label(label).fix(fix)));
     }
     found

@@ -96,6 +96,23 @@ fn network(cx: &mut Context<'_>, field: &Field<'_>, required: bool) -> Option<Ip
     }
 }
 
+/// A network as the CRDs of cluster-wide policies have it: they take host bits, which mean nothing.
+pub(super) fn network_as_cel(cx: &mut Context<'_>, field: &Field<'_>) -> Option<IpNet> {
+    let text = cx.text(field)?;
+    // Unlike a network, an address is parsed without leading zeros.
+    let address = text.split_once('/').and_then(|(address, _)| address.parse::<std::net::IpAddr>().ok());
+    let plain = address.and_then(|_| text.parse::<IpNet>().ok()).map(|network| network.trunc());
+    let is_mapped = |network: &IpNet| matches!(network, IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some());
+    let has_zeros = text.split_once('/').is_some_and(|(_, length)| length.len() > 1 && length.starts_with('0'));
+    match (cidr::parse(text), plain.filter(|network| !is_mapped(network))) {
+        (Err(error), Some(network)) if error.once == Some(network) && !has_zeros => {
+            odd(cx, field, text, network, Some(error.wrong));
+            Some(network)
+        }
+        _ => network(cx, field, true),
+    }
+}
+
 /// Keeps a network that means what it is not written as, for a lint to tell.
 fn odd(cx: &mut Context<'_>, field: &Field<'_>, text: &str, network: IpNet, refused: Option<String>) {
     let odd = OddNetwork {

@@ -8,6 +8,7 @@ use palisade_engine::model::{Direction, LabelSelector, NetworkPolicy, ObjectKind
 
 use crate::{check::near, context::Context, field::Field, objects::metadata, yaml::View};
 
+pub(crate) mod cluster;
 mod ip_block;
 mod metadata_fields;
 mod ports;

@@ -57,7 +57,7 @@ fn key(cx: &mut Context<'_>, item: &Field<'_>) -> Option<Name> {
     match names::label_key(text) {
         None => Some(cx.name(text)),
         Some(wrong) => {
-            let finding = cx.error(&field, format!("the label key `{text}` {wrong}"));
+            let finding = cx.value_error(&field, format!("the label key `{text}` {wrong}"));
             cx.report(labels::template(text, finding.label("not a label key")));
             None
         }
@@ -77,8 +77,14 @@ fn operator(cx: &mut Context<'_>, item: &Field<'_>) -> Option<Operator> {
             // A list of the wrong type was reported already.
             if item.get("values").is_none_or(|field| matches!(field.node.view(), crate::yaml::View::Sequence(_))) {
                 let finding = match item.get("values") {
-                    Some(field) => cx.error(&field, format!("`{text}` needs at least one value")),
-                    None => cx.missing(item, "values", format!("`{text}` needs `values`")),
+                    Some(field) => cx.value_error(&field, format!("`{text}` needs at least one value")),
+                    None => {
+                        let mut finding = cx.missing(item, "values", format!("`{text}` needs `values`"));
+                        if let Some(code) = cx.beyond {
+                            finding.code = code.into();
+                        }
+                        finding
+                    }
                 };
                 cx.report(finding.label("which values?"));
             }
@@ -88,7 +94,7 @@ fn operator(cx: &mut Context<'_>, item: &Field<'_>) -> Option<Operator> {
         "NotIn" => Some(Operator::NotIn(values?)),
         "Exists" | "DoesNotExist" => {
             if let Some(field) = given {
-                let finding = cx.error(&field, format!("`{text}` looks at the key alone and takes no values"));
+                let finding = cx.value_error(&field, format!("`{text}` looks at the key alone and takes no values"));
                 cx.report(finding.label("leave `values` out, or write `In` or `NotIn`"));
                 return None;
             }
@@ -109,7 +115,7 @@ fn operator(cx: &mut Context<'_>, item: &Field<'_>) -> Option<Operator> {
                 .and_then(|(field, meant)| cx.write(field.node, meant, meant.eq_ignore_ascii_case(other)));
             let expected = OPERATORS.join(", ");
             let finding = match &field {
-                Some(field) => cx.error(field, format!("operator `{other}` is not one of {expected}")),
+                Some(field) => cx.value_error(field, format!("operator `{other}` is not one of {expected}")),
                 None => cx.missing(item, "operator", format!("this expression has no `operator`: one of {expected}")),
             };
             cx.report(finding.label(label.unwrap_or_else(|| format!("one of {expected}"))).fix(fix));
@@ -131,7 +137,7 @@ fn values(cx: &mut Context<'_>, item: &Field<'_>) -> Option<Vec<Name>> {
             continue;
         };
         if let Some(wrong) = names::label_value(text) {
-            let finding = cx.error(&value, format!("the label value `{text}` {wrong}"));
+            let finding = cx.value_error(&value, format!("the label value `{text}` {wrong}"));
             cx.report(labels::template(text, finding.label("not a label value")));
             good = false;
             continue;

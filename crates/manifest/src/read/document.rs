@@ -216,6 +216,7 @@ impl Reader<'_> {
             networks: &mut self.reading.networks,
             object: Some(title),
             bool_letters: &mut self.bool_letters,
+            beyond: None,
             failed: !is_whole,
         };
         let root = Field::root(node);
@@ -236,6 +237,7 @@ impl Reader<'_> {
             ObjectKind::Service => add!(services, service::read(&mut cx, &root)),
             ObjectKind::EndpointSlice => add!(endpoint_slices, slice::read(&mut cx, &root)),
             ObjectKind::NetworkPolicy => add!(policies, policy::read(&mut cx, &root)),
+            ObjectKind::ClusterPolicy(kind) => add!(cluster_policies, policy::cluster::read(&mut cx, &root, kind)),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct List {
 
 /// How much had been read at one moment.
 pub(super) struct Before {
-    inventory: [usize; 7],
+    inventory: [usize; 8],
     diagnostics: usize,
     wishes: usize,
     networks: usize,
@@ -167,8 +167,9 @@ impl Reader<'_> {
     }
 
     pub(super) fn before(&self) -> Before {
-        let Inventory { namespaces, nodes, pods, workloads, services, endpoint_slices, policies, .. } =
-            &self.reading.inventory;
+        let Inventory {
+            namespaces, nodes, pods, workloads, services, endpoint_slices, policies, cluster_policies, ..
+        } = &self.reading.inventory;
         Before {
             inventory: [
                 namespaces.len(),
@@ -178,6 +179,7 @@ impl Reader<'_> {
                 services.len(),
                 endpoint_slices.len(),
                 policies.len(),
+                cluster_policies.len(),
             ],
             diagnostics: self.reading.diagnostics.len(),
             wishes: self.reading.wishes.len(),
@@ -190,9 +192,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn restore(&mut self, before: Before) {
-        let Inventory { namespaces, nodes, pods, workloads, services, endpoint_slices, policies, .. } =
-            &mut self.reading.inventory;
-        let [a, b, c, d, e, f, g] = before.inventory;
+        let Inventory {
+            namespaces, nodes, pods, workloads, services, endpoint_slices, policies, cluster_policies, ..
+        } = &mut self.reading.inventory;
+        let [a, b, c, d, e, f, g, h] = before.inventory;
         namespaces.truncate(a);
         nodes.truncate(b);
         pods.truncate(c);
@@ -200,6 +203,7 @@ impl Reader<'_> {
         services.truncate(e);
         endpoint_slices.truncate(f);
         policies.truncate(g);
+        cluster_policies.truncate(h);
         self.reading.diagnostics.truncate(before.diagnostics);
         self.reading.wishes.truncate(before.wishes);
         self.reading.networks.truncate(before.networks);

@@ -74,12 +74,13 @@ fn onto(base: Reading, options: &ReadOptions, read: impl FnOnce(&mut Reader<'_>)
         before.services.len(),
         before.endpoint_slices.len(),
         before.policies.len(),
+        before.cluster_policies.len(),
     ];
     reader.reading = Reading { diagnostics: Vec::new(), ..base };
     read(&mut reader);
     let mut reading = reader.finish();
     let after = &mut reading.inventory;
-    let [namespaces, nodes, pods, workloads, services, slices, policies] = counts;
+    let [namespaces, nodes, pods, workloads, services, slices, policies, cluster_policies] = counts;
     replace(&mut after.namespaces, namespaces, |object| object.name.clone());
     replace(&mut after.nodes, nodes, |object| object.name.clone());
     replace(&mut after.pods, pods, |object| object.id.clone());
@@ -87,6 +88,7 @@ fn onto(base: Reading, options: &ReadOptions, read: impl FnOnce(&mut Reader<'_>)
     replace(&mut after.services, services, |object| object.id.clone());
     replace(&mut after.endpoint_slices, slices, |object| object.id.clone());
     replace(&mut after.policies, policies, |object| object.id.clone());
+    replace(&mut after.cluster_policies, cluster_policies, |object| (object.kind, object.name.clone()));
     reading
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use palisade_engine::{
     PolicyProgram,
-    compile::{BlockId, IdentityId, SelectorId},
+    compile::{BlockId, IdentityId, NodeSetId, SelectorId},
     model::{Cluster, Family, Name, Protocol},
     sets::PrefixSet,
 };
@@ -29,6 +29,7 @@ pub(super) enum Who {
     Anyone,
     Pods(SelectorId),
     Block(BlockId),
+    Nodes(NodeSetId),
 }
 
 /// Peers of which any may be the other end: equal unions have one id.
@@ -192,7 +193,8 @@ impl PodSet {
                 (_, Some(port)) => ports.identities(port).for_each(&mut add),
                 (Who::Pods(selector), None) => program.selected(selector).for_each(&mut add),
                 // These two are never asked for by pod: anyone needs no set, and a block has one of prefixes.
-                (Who::Anyone | Who::Block(_), None) => {}
+                // Nodes are no pods.
+                (Who::Anyone | Who::Block(_) | Who::Nodes(_), None) => {}
             }
         }
         Set { kind: SetKind::Addresses(self.family), is_map: false, comment: Some(self.comment.clone()), elements }
@@ -214,6 +216,8 @@ impl Peer {
                 Who::Anyone => true,
                 Who::Pods(selector) => program.selects(selector, id),
                 Who::Block(block) => program.block(block).contains(address),
+                // No pod is a node.
+                Who::Nodes(_) => false,
             }
     }
 
@@ -222,6 +226,7 @@ impl Peer {
             Who::Anyone => "any pod".to_owned(),
             Who::Pods(selector) => program.selector_text(selector).to_owned(),
             Who::Block(block) => program.block(block).to_string(),
+            Who::Nodes(nodes) => program.node_set_text(nodes).to_owned(),
         };
         match &self.with_port {
             None => who,
@@ -234,22 +239,30 @@ impl Peer {
 /// need.
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
-    /// In the order in which they are asked: per family pods by address, then prefixes.
+    /// In the order in which they are asked: per family pods by address, then nodes, then prefixes.
     pub(super) asked: Vec<Lookup>,
     /// The sets of pods, by name.
     pub(super) pods: Vec<(String, PodSet)>,
-    /// The sets of prefixes, by name.
-    pub(super) prefixes: Vec<(String, Set)>,
+    /// The sets of nodes and of prefixes, by name.
+    pub(super) fixed: Vec<(String, Set)>,
 }
 
 impl Lookups {
     /// Of a union of peers; `families` are those that pods have: packets of another one never get to a pod's
     /// chain.
-    pub(super) fn of<'p>(program: &PolicyProgram, families: &[Family], peers: impl Iterator<Item = &'p Peer>) -> Self {
-        let (mut pods, mut blocks) = (Vec::new(), Vec::new());
+    pub(super) fn of<'p>(
+        cluster: &Cluster,
+        program: &PolicyProgram,
+        families: &[Family],
+        peers: impl Iterator<Item = &'p Peer>,
+    ) -> Self {
+        let (mut pods, mut blocks, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
         for peer in peers {
             match (peer.who, &peer.with_port) {
                 (Who::Block(id), None) => blocks.push(program.block(id)),
+                (Who::Nodes(id), None) => nodes.push(id),
+                // No node gives a name to a port.
+                (Who::Nodes(_), Some(_)) => {}
                 _ => pods.push(peer.clone()),
             }
         }
@@ -264,10 +277,15 @@ impl Lookups {
                 lookups.asked.push(Lookup::Set(family, name.clone()));
                 lookups.pods.push((name, set));
             }
+            if !nodes.is_empty() {
+                let (name, set) = node_set(cluster, program, &nodes, family);
+                lookups.asked.push(Lookup::Set(family, name.clone()));
+                lookups.fixed.push((name, set));
+            }
             if !prefixes.is_empty_in(family) {
                 let (name, set) = prefix_set(&prefixes, family);
                 lookups.asked.push(Lookup::Set(family, name.clone()));
-                lookups.prefixes.push((name, set));
+                lookups.fixed.push((name, set));
             }
         }
         let whole = families.iter().filter(|family| prefixes.is_all_in(**family));
@@ -283,6 +301,20 @@ fn pod_set(program: &PolicyProgram, peers: &[Peer], family: Family) -> (String, 
     let text = texts.join(" | ");
     let name = content_name(&format!("pods{}", digit(family)), &text);
     (name, PodSet { family, peers: peers.to_vec(), comment: shortened(text, 120) })
+}
+
+/// The addresses of nodes, by what is asked for as [`pod_set`].
+fn node_set(cluster: &Cluster, program: &PolicyProgram, sets: &[NodeSetId], family: Family) -> (String, Set) {
+    let mut texts: Vec<&str> = sets.iter().map(|set| program.node_set_text(*set)).collect();
+    texts.sort_unstable();
+    let text = texts.join(" | ");
+    let is_one = |id| sets.iter().any(|set| program.selects_node(*set, id));
+    let nodes = cluster.nodes().filter(|(id, _)| is_one(*id)).map(|(_, node)| node);
+    let addresses = nodes.flat_map(|node| &node.addresses).filter(|address| Family::of(**address) == family);
+    let elements = addresses.map(|address| (Key::Address(*address), None)).collect();
+    let name = content_name(&format!("nodes{}", digit(family)), &text);
+    let comment = Some(shortened(text, 120));
+    (name, Set { kind: SetKind::Addresses(family), is_map: false, comment, elements })
 }
 
 fn prefix_set(prefixes: &PrefixSet, family: Family) -> (String, Set) {

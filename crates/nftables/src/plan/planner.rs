@@ -335,7 +335,7 @@ impl Planner {
                 (_, Some((port, protocol, _))) => {
                     change(self.by_port.entry((port.clone(), *protocol)).or_default(), name);
                 }
-                (Who::Anyone | Who::Block(_), None) => {}
+                (Who::Anyone | Who::Block(_) | Who::Nodes(_), _) => {}
             }
         }
     }

@@ -117,22 +117,29 @@ impl<'a> ProfilePlanner<'a> {
             self.entries(self.program.rule(*rule), named, &mut entries);
         }
         let cells = Cells::cut(&entries, &mut self.unions);
-        let deny = self.deny_chain(tier, direction);
+        let denies = tier.otherwise == Otherwise::Deny || entries.iter().any(|entry| entry.action == Action::Deny);
+        // A tier that denies nothing needs no chain for it, and never gets to that verdict.
+        let deny = if denies { Verdict::Goto(self.deny_chain(tier, direction)) } else { Verdict::Drop };
         let actions = Actions {
             end: match direction {
                 Direction::Ingress => End::Source,
                 Direction::Egress => End::Destination,
             },
             accept: Verdict::Return,
-            deny: Verdict::Goto(deny.clone()),
+            deny: deny.clone(),
             pass: next.clone(),
         };
         let last = match tier.otherwise {
-            Otherwise::Deny => Verdict::Goto(deny),
+            Otherwise::Deny => deny,
             Otherwise::NextTier => next.clone(),
         };
-        let mut rules =
-            self.plain_cells(&cells, &actions).unwrap_or_else(|| self.mapped_cells(&cells, &actions, &last));
+        let mut rules = Vec::new();
+        if tier.tier == Tier::NetworkPolicy && *next != Verdict::Return {
+            // What a Service brought back to the pod that sent it is not NetworkPolicy's, but the next tier's.
+            rules.extend(itself(next));
+        }
+        let cells_rules = self.plain_cells(&cells, &actions);
+        rules.extend(cells_rules.unwrap_or_else(|| self.mapped_cells(&cells, &actions, &last)));
         rules.extend(self.ask(&cells.rest, &actions, &[]));
         rules.push(Rule::new([Expression::Verdict(last)]));
         self.add_chain(prefix(direction), rules)
@@ -199,9 +206,9 @@ impl<'a> ProfilePlanner<'a> {
 
     fn lookups(&mut self, union: UnionId) -> &[Lookup] {
         self.lookups.entry(union).or_insert_with(|| {
-            let lookups = Lookups::of(self.program, self.families, self.unions.peers(union));
+            let lookups = Lookups::of(self.cluster, self.program, self.families, self.unions.peers(union));
             self.piece.pods.extend(lookups.pods);
-            self.piece.sets.extend(lookups.prefixes);
+            self.piece.sets.extend(lookups.fixed);
             lookups.asked
         })
     }
@@ -209,7 +216,7 @@ impl<'a> ProfilePlanner<'a> {
     /// The chain that logs, counts and drops what a tier of a profile denies; one for each group of
     /// policies that isolates.
     fn deny_chain(&mut self, tier: &TierRules, direction: Direction) -> Name {
-        let policies = tier.policies.iter().map(|policy| self.cluster.policy(*policy).id.to_string());
+        let policies = tier.policies.iter().map(|policy| self.cluster.policy_name(*policy));
         let mut policies: Vec<String> = policies.collect();
         // The order in which policies are read must not matter.
         policies.sort();
@@ -217,10 +224,8 @@ impl<'a> ProfilePlanner<'a> {
         let name = content_name(&format!("deny-{}", prefix(direction)), &format!("{:?} {policies}", tier.tier));
         let mut rules = vec![neighbour_discovery()];
         if tier.tier == Tier::NetworkPolicy {
-            for family in Family::ALL {
-                let itself = [Expression::PairIn(family, self_name(family)), Expression::Verdict(Verdict::Return)];
-                rules.push(Rule::new(itself).comment("a pod always reaches itself"));
-            }
+            let passes = itself(&Verdict::Return);
+            rules.extend(passes.map(|rule| rule.comment("a pod always reaches itself")));
         }
         if let Some(log) = self.options.log {
             let limit = log.limit.map(|(rate, burst)| Expression::Limit { rate, burst });
@@ -270,6 +275,12 @@ impl<'a> ProfilePlanner<'a> {
     }
 }
 
+/// What becomes of packets from a pod to itself.
+fn itself(verdict: &Verdict) -> [Rule; 2] {
+    Family::ALL
+        .map(|family| Rule::new([Expression::PairIn(family, self_name(family)), Expression::Verdict(verdict.clone())]))
+}
+
 /// What the actions of a tier's rules come to in one profile.
 struct Actions {
     /// The end that peers are looked for at.
@@ -315,6 +326,9 @@ fn peers(peers: &Peers, with_port: Option<(palisade_engine::model::Name, Protoco
             let who = peers.iter().map(|item| match item {
                 RulePeer::Pods { members, .. } => Who::Pods(*members),
                 RulePeer::Block(block) => Who::Block(*block),
+                RulePeer::Nodes { members, .. } => Who::Nodes(*members),
+                // The addresses that are known; whoever learns of others puts them in.
+                RulePeer::Names { known, .. } => Who::Block(*known),
             });
             who.map(peer).collect()
         }

@@ -5,6 +5,7 @@ use palisade_engine::model::{Family, Inventory, Labels, Name, Namespace, Node, P
 use super::{
     Size,
     addresses::{Stack, of_node},
+    cluster_policies, domain_names,
     labels::{METADATA_NAME, NAMESPACE_KEYS, labels},
     pods, policies,
     random::Rng,
@@ -41,7 +42,8 @@ impl World {
 }
 
 /// The objects of a random cluster.
-pub(crate) fn inventory(rng: &mut Rng, size: &Size) -> Inventory {
+/// `wide` is where the randomness of cluster-wide policies comes from, where there are to be some.
+pub(crate) fn inventory(rng: &mut Rng, wide: Option<Rng>, size: &Size) -> Inventory {
     let count = |rng: &mut Rng, range: &std::ops::RangeInclusive<usize>| rng.between(*range.start(), *range.end());
     let stack = Stack::of_cluster(rng);
 
@@ -82,6 +84,23 @@ pub(crate) fn inventory(rng: &mut Rng, size: &Size) -> Inventory {
     let number = count(rng, &size.policies);
     let policies = (0..number).filter_map(|index| policies::policy(rng, &world, index)).collect();
 
+    let (mut wide_policies, mut resolved) = (Vec::new(), Vec::new());
+    if let Some(mut rng) = wide {
+        for node in &mut world.nodes {
+            node.labels = cluster_policies::node_labels(&mut rng);
+        }
+        wide_policies = cluster_policies::policies(&mut rng, &world);
+        resolved = domain_names::resolved(&mut rng, &world);
+    }
     let World { nodes, pods, .. } = world;
-    Inventory { namespaces: declared, nodes, pods, workloads, policies, ..Inventory::default() }
+    Inventory {
+        namespaces: declared,
+        nodes,
+        pods,
+        workloads,
+        policies,
+        cluster_policies: wide_policies,
+        resolved,
+        ..Inventory::default()
+    }
 }

@@ -1,5 +1,7 @@
 //! Flows: half of them aimed at a rule of the cluster and at its edges, the others anywhere.
 
+mod wide;
+
 use std::{collections::BTreeSet, net::IpAddr};
 
 use palisade_engine::model::{
@@ -101,6 +103,10 @@ impl<'a> Maker<'a> {
     }
 
     fn attempt(&mut self) -> Option<Flow> {
+        // Clusters without such policies have the flows that they always had.
+        if self.cluster.cluster_policies().len() > 0 && self.rng.chance(45) {
+            return wide::attempt(self).filter(|flow| self.wanted(flow));
+        }
         let kind = self.rng.weighted([
             (48, Kind::Rule),
             (9, Kind::BlockEdge),

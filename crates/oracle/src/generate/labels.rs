@@ -14,6 +14,9 @@ pub(crate) const POD_KEYS: [Key; 3] =
 /// The labels of namespaces, besides their name.
 pub(crate) const NAMESPACE_KEYS: [Key; 2] = [("team", &["red", "blue"]), ("env", &["prod", "dev"])];
 
+/// The labels of nodes.
+pub(crate) const NODE_KEYS: [Key; 2] = [("role", &["worker", "infra"]), ("zone", &["a", "b"])];
+
 /// The label that every namespace carries (1.5).
 pub(crate) const METADATA_NAME: &str = "kubernetes.io/metadata.name";
 
@@ -47,6 +50,13 @@ pub(crate) fn namespace_selector(rng: &mut Rng, names: &[Name], like: Option<&La
     let count = rng.weighted([(28, 0), (60, 1), (12, 2)]);
     let like = like.filter(|_| rng.chance(65));
     in_order((0..count).filter_map(|_| requirement(rng, &NAMESPACE_KEYS, like)).collect())
+}
+
+/// A selector of nodes, often one that holds for `like`.
+pub(crate) fn node_selector(rng: &mut Rng, like: Option<&Labels>) -> LabelSelector {
+    let count = rng.weighted([(25, 0), (65, 1), (10, 2)]);
+    let like = like.filter(|_| rng.chance(65));
+    in_order((0..count).filter_map(|_| requirement(rng, &NODE_KEYS, like)).collect())
 }
 
 /// 1.5: namespaces by the label that nobody has to write.

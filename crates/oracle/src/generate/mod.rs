@@ -16,7 +16,9 @@
 mod addresses;
 mod blocks;
 mod cluster;
+mod cluster_policies;
 mod detect;
+mod domain_names;
 mod edges;
 mod feature;
 mod flows;
@@ -78,18 +80,25 @@ impl Size {
 const CLUSTER_STREAM: u64 = 1;
 const FLOW_STREAM: u64 = 2;
 const PROBE_STREAM: u64 = 3;
+const CLUSTER_POLICY_STREAM: u64 = 4;
 
 /// Random clusters and flows. Two generators of one seed and size give the same.
 #[derive(Clone, Debug)]
 pub struct Generator {
     seed: u64,
     size: Size,
+    cluster_policies: bool,
 }
 
 impl Generator {
     /// The generator of a seed, of clusters of the usual size.
     pub fn new(seed: u64) -> Self {
-        Self { seed, size: Size::default() }
+        Self { seed, size: Size::default(), cluster_policies: false }
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The same with clusters of another size.
@@ -99,9 +108,17 @@ impl Generator {
         self
     }
 
+    /// The same clusters with cluster-wide policies too, and labels on their nodes.
+    #[must_use]
+    pub fn with_cluster_policies(mut self) -> Self {
+        self.cluster_policies = true;
+        self
+    }
+
     /// The objects of the cluster, before anything is implied.
     pub fn inventory(&self) -> Inventory {
-        cluster::inventory(&mut Rng::new(self.seed, CLUSTER_STREAM), &self.size)
+        let wide = self.cluster_policies.then(|| Rng::new(self.seed, CLUSTER_POLICY_STREAM));
+        cluster::inventory(&mut Rng::new(self.seed, CLUSTER_STREAM), wide, &self.size)
     }
 
     /// The cluster.

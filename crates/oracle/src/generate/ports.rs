@@ -63,7 +63,8 @@ pub(crate) fn rule_ports(rng: &mut Rng) -> Vec<PolicyPort> {
     (0..count).map(|_| rule_port(rng)).collect()
 }
 
-fn rule_port(rng: &mut Rng) -> PolicyPort {
+/// One item of a rule's `ports`.
+pub(crate) fn rule_port(rng: &mut Rng) -> PolicyPort {
     let protocol = protocol(rng);
     match rng.below(100) {
         0..=15 => PolicyPort { protocol, port: PortMatch::All, at: None },

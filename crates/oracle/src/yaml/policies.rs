@@ -89,7 +89,7 @@ impl Emitter {
         }
     }
 
-    fn selector(&mut self, depth: usize, field: &str, selector: &LabelSelector) {
+    pub(super) fn selector(&mut self, depth: usize, field: &str, selector: &LabelSelector) {
         if selector.is_everything() {
             self.line(depth, format_args!("{field}: {{}}"));
             return;

@@ -16,9 +16,9 @@
 use std::net::IpAddr;
 
 use palisade_engine::model::{
-    Cluster, ContainerPort, Direction, Family, Flow, Inventory, IpBlock, LabelSelector, Labels, Name, Namespace,
-    NamespaceScope, NetworkPolicy, Node, ObjectRef, Operator, Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule,
-    PolicyTypes, PortMatch, PortRange, Protocol, Requirement, Side, Traffic,
+    Cluster, ClusterPolicy, ContainerPort, Direction, Family, Flow, Inventory, IpBlock, LabelSelector, Labels, Name,
+    Namespace, NamespaceScope, NetworkPolicy, Node, ObjectRef, Operator, Peer, Phase, Pod, PodAddresses, PolicyPort,
+    PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol, Requirement, Resolved, Side, Traffic,
 };
 use palisade_oracle::{Answer, HalfAnswer, answer, half};
 
@@ -153,6 +153,15 @@ pub(crate) struct Fixture(pub(crate) Cluster);
 
 impl Fixture {
     pub(crate) fn new<const N: usize>(policies: [NetworkPolicy; N]) -> Self {
+        Self::with(policies, &[], &[])
+    }
+
+    /// The same with cluster-wide policies, and what domain names resolve to.
+    pub(crate) fn with<const N: usize>(
+        policies: [NetworkPolicy; N],
+        wide: &[ClusterPolicy],
+        resolved: &[Resolved],
+    ) -> Self {
         let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
         let node = |name: &str, addresses: &[&str]| Node {
             name: Name::from(name),
@@ -178,6 +187,8 @@ impl Fixture {
                 Pod { phase: Phase::Succeeded, ..pod("shop/done", "app=done", Some("n1"), &["10.244.0.10"], &[]) },
             ],
             policies: policies.into(),
+            cluster_policies: wide.to_vec(),
+            resolved: resolved.to_vec(),
             ..Inventory::default()
         };
         Self(inventory.into_cluster().unwrap())

@@ -5,3 +5,4 @@
 mod fixture;
 mod isolation;
 mod peers_and_ports;
+mod tiers;

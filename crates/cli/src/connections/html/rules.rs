@@ -6,7 +6,7 @@ use palisade_engine::{
     Connections, PolicyProgram,
     compile::{BlockId, Peers, Ports, Rule, RuleId, RulePeer, RulePorts},
     connections::{End, EndSet},
-    model::{Cluster, Direction, Family, Span},
+    model::{Cluster, Direction, Family, PolicyRef, Span},
     sets::TrafficSet,
 };
 use serde::Serialize;
@@ -82,12 +82,26 @@ impl<'a> Rules<'a> {
             let (file, line) = self.place(policy.at, tables);
             PolicyData(tables.text(&policy.id.namespace), policy.id.name.to_string(), file, line)
         });
-        policies.collect()
+        let mut policies: Vec<PolicyData> = policies.collect();
+        for (_, policy) in self.cluster.cluster_policies() {
+            let (file, line) = self.place(policy.at, tables);
+            policies.push(PolicyData(tables.text(""), policy.name.to_string(), file, line));
+        }
+        policies
+    }
+
+    /// The place of a policy in [`Self::policies`]: NetworkPolicies first.
+    fn policy_number(&self, policy: PolicyRef) -> u32 {
+        match policy {
+            PolicyRef::Network(id) => number(id.index()),
+            PolicyRef::Cluster(id) => number(self.cluster.policies().len() + id.index()),
+        }
     }
 
     pub(super) fn profiles(&self) -> Vec<ProfileData> {
         let profiles = self.program.profiles().iter().map(|profile| {
-            let policies = profile.tiers.iter().flat_map(|tier| &tier.policies).map(|policy| number(policy.index()));
+            let policies =
+                profile.tiers.iter().flat_map(|tier| &tier.policies).map(|policy| self.policy_number(*policy));
             let rules = profile.tiers.iter().flat_map(|tier| &tier.rules).map(|rule| self.number(*rule));
             ProfileData(policies.collect(), rules.collect())
         });
@@ -101,7 +115,7 @@ impl<'a> Rules<'a> {
 
     fn rule(&mut self, id: RuleId, rule: &Rule, tables: &mut Tables) -> RuleData {
         let origin = rule.origin;
-        let at = self.cluster.policy(origin.policy).rules(origin.direction).get(origin.index).and_then(|rule| rule.at);
+        let at = self.cluster.rule_at(origin.policy, origin.direction, origin.index);
         let (file, line) = self.place(at, tables);
         let (peers, ports) = (tables.text(&self.peers_text(rule)), tables.text(&ports_text(rule)));
         let ends = self.ends(rule);
@@ -110,7 +124,7 @@ impl<'a> Rules<'a> {
         let perhaps = ends.as_ref().map(|held| &held.perhaps).filter(|set| !set.is_empty());
         let [v4, v6] = [0, 1].map(|family| ends.as_ref().and_then(|held| held.certain.get(family)));
         RuleData(
-            number(origin.policy.index()),
+            self.policy_number(origin.policy),
             u8::from(origin.direction == Direction::Egress),
             number(origin.index),
             file,
@@ -134,7 +148,15 @@ impl<'a> Rules<'a> {
                     // INVARIANT of Ends: identities come first, by their numbers.
                     all.certain.iter_mut().for_each(|set| *set |= self.program.members(*members));
                 }
-                RulePeer::Block(block) => {
+                RulePeer::Nodes { members, .. } => {
+                    let ends = self.connections.ends();
+                    let nodes = ends.iter().filter(
+                        |(_, end)| matches!(end, End::Node { node, .. } if self.program.selects_node(*members, *node)),
+                    );
+                    let nodes: EndSet = nodes.map(|(id, _)| id.number()).collect();
+                    all.certain.iter_mut().for_each(|set| *set |= &nodes);
+                }
+                RulePeer::Block(block) | RulePeer::Names { known: block, .. } => {
                     let held = match self.blocks.get(block) {
                         Some(known) => known,
                         None => {
@@ -207,6 +229,8 @@ impl<'a> Rules<'a> {
         let texts = peers.iter().map(|peer| match peer {
             RulePeer::Pods { members, .. } => readable(self.program.selector_text(*members)),
             RulePeer::Block(block) => prefixes(self.program.block(*block)).join("; "),
+            RulePeer::Nodes { members, .. } => self.program.node_set_text(*members).to_owned(),
+            RulePeer::Names { .. } => "domain names".to_owned(),
         });
         shortened(&texts.collect::<Vec<_>>(), " or ", 8)
     }
