@@ -5,7 +5,7 @@
 use std::{fmt, time::Instant};
 
 use palisade_engine::model::{
-    LabelSelector, Labels, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PolicyRule, PolicyTypes,
+    ClusterPolicy, LabelSelector, Labels, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PolicyRule, PolicyTypes,
 };
 
 /// A change, and when it was received: programming latency counts from there.
@@ -55,6 +55,8 @@ pub enum Object {
     Pod(Pod),
     /// A NetworkPolicy.
     Policy(NetworkPolicy),
+    /// A ClusterNetworkPolicy.
+    ClusterPolicy(ClusterPolicy),
 }
 
 /// Names an object.
@@ -68,6 +70,8 @@ pub enum Key {
     Pod(ObjectRef),
     /// A NetworkPolicy.
     Policy(ObjectRef),
+    /// A ClusterNetworkPolicy.
+    ClusterPolicy(Name),
 }
 
 /// The kinds that the agent watches.
@@ -81,11 +85,13 @@ pub enum Kind {
     Pod,
     /// NetworkPolicy.
     Policy,
+    /// ClusterNetworkPolicy; where it is not installed, there is none.
+    ClusterPolicy,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Namespace, Self::Node, Self::Pod, Self::Policy];
+    pub const ALL: [Self; 5] = [Self::Namespace, Self::Node, Self::Pod, Self::Policy, Self::ClusterPolicy];
 }
 
 impl fmt::Display for Kind {
@@ -96,6 +102,7 @@ impl fmt::Display for Kind {
             Self::Node => "nodes",
             Self::Pod => "pods",
             Self::Policy => "networkpolicies",
+            Self::ClusterPolicy => "clusternetworkpolicies",
         })
     }
 }
@@ -108,6 +115,7 @@ impl Object {
             Self::Node(object) => Key::Node(object.name.clone()),
             Self::Pod(object) => Key::Pod(object.id.clone()),
             Self::Policy(object) => Key::Policy(object.id.clone()),
+            Self::ClusterPolicy(object) => Key::ClusterPolicy(object.name.clone()),
         }
     }
 }
@@ -120,6 +128,7 @@ impl Key {
             Self::Node(_) => Kind::Node,
             Self::Pod(_) => Kind::Pod,
             Self::Policy(_) => Kind::Policy,
+            Self::ClusterPolicy(_) => Kind::ClusterPolicy,
         }
     }
 }
@@ -131,6 +140,7 @@ impl fmt::Display for Key {
             Self::Node(name) => write!(f, "Node {name}"),
             Self::Pod(id) => write!(f, "Pod {id}"),
             Self::Policy(id) => write!(f, "NetworkPolicy {id}"),
+            Self::ClusterPolicy(name) => write!(f, "ClusterNetworkPolicy {name}"),
         }
     }
 }
@@ -144,6 +154,13 @@ pub enum Poison {
     Closed {
         /// What is enforced in its place, see [`PoisonPolicy::closed`].
         policy: NetworkPolicy,
+        /// What is wrong with it, for people.
+        problems: Vec<String>,
+    },
+    /// A ClusterNetworkPolicy, in which the reader has closed what it did not understand.
+    ClosedWide {
+        /// What is enforced.
+        policy: ClusterPolicy,
         /// What is wrong with it, for people.
         problems: Vec<String>,
     },
@@ -162,6 +179,7 @@ impl Poison {
         match self {
             Self::Policy(policy) => Key::Policy(policy.id.clone()),
             Self::Closed { policy, .. } => Key::Policy(policy.id.clone()),
+            Self::ClosedWide { policy, .. } => Key::ClusterPolicy(policy.name.clone()),
             Self::Other { key, .. } => key.clone(),
         }
     }

@@ -127,6 +127,8 @@ impl Current {
                     None => self.live.remove_namespace(name),
                 },
                 Key::Node(name) => self.take_node(state, name)?,
+                // Seldom, and about every pod.
+                Key::ClusterPolicy(_) => return Err(Intricate),
                 Key::Pod(_) | Key::Policy(_) => {}
             }
         }
@@ -149,6 +151,10 @@ impl Current {
 
     /// A node is plain when its addresses are nobody else's.
     fn take_node(&mut self, state: &State, name: &Name) -> Result<(), Intricate> {
+        // Sets of nodes are made once.
+        if state.asks_for_nodes() {
+            return Err(Intricate);
+        }
         let cluster = self.live.cluster();
         let known = cluster.find_node(name);
         let before = known.map(|id| cluster.node(id).addresses.as_slice()).unwrap_or_default();

@@ -59,6 +59,7 @@ impl Settings {
 
 /// What the loop is woken by.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are the large one")]
 pub enum Input {
     /// Something changed.
     Event(Event),

@@ -11,7 +11,8 @@ use std::{
 };
 
 use palisade_engine::model::{
-    Cluster, Conflict, Family, Labels, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PodAddresses,
+    Cluster, ClusterPeer, ClusterPolicy, Conflict, Direction, Family, Labels, Name, Namespace, NetworkPolicy, Node,
+    ObjectRef, Pod, PodAddresses,
 };
 
 use crate::change::{Change, Key, Object, Poison};
@@ -26,6 +27,7 @@ pub struct State {
     nodes: BTreeMap<Name, HeldNode>,
     pods: BTreeMap<ObjectRef, HeldPod>,
     policies: BTreeMap<ObjectRef, Arc<NetworkPolicy>>,
+    cluster_policies: BTreeMap<Name, ClusterPolicy>,
     poison: BTreeMap<Key, Vec<String>>,
     /// The labels of pods, each kept once.
     label_sets: HashSet<Labels>,
@@ -140,6 +142,10 @@ impl State {
                 self.poison.insert(Key::Policy(policy.id.clone()), problems);
                 self.set(Object::Policy(policy))
             }
+            Change::Poison(Poison::ClosedWide { policy, problems }) => {
+                self.poison.insert(Key::ClusterPolicy(policy.name.clone()), problems);
+                self.set(Object::ClusterPolicy(policy))
+            }
             Change::Poison(Poison::Other { key, problems }) => {
                 self.poison.insert(key, problems);
                 true
@@ -151,6 +157,7 @@ impl State {
                     Key::Node(name) => self.nodes.remove(name).is_some(),
                     Key::Pod(id) => self.pods.remove(id).is_some(),
                     Key::Policy(id) => self.policies.remove(id).is_some(),
+                    Key::ClusterPolicy(name) => self.cluster_policies.remove(name).is_some(),
                 };
                 was_there || healed
             }
@@ -169,11 +176,17 @@ impl State {
                 self.policies.insert(object.id.clone(), Arc::new(object));
                 true
             }
+            Object::ClusterPolicy(object) => {
+                self.cluster_policies.insert(object.name.clone(), object);
+                true
+            }
             Object::Node(object) => {
                 let addresses = object.addresses.clone();
                 let held = self.nodes.get(&object.name);
                 let differs = held.is_none_or(|held| {
-                    held.object.addresses != object.addresses || held.object.pod_prefixes != object.pod_prefixes
+                    held.object.addresses != object.addresses
+                        || held.object.pod_prefixes != object.pod_prefixes
+                        || (held.object.labels != object.labels && self.asks_for_nodes())
                 });
                 let mut claims = Vec::new();
                 for address in addresses {
@@ -241,6 +254,12 @@ impl State {
         &self.poison
     }
 
+    /// Whether some policy asks for nodes by label.
+    pub fn asks_for_nodes(&self) -> bool {
+        let rules = self.cluster_policies.values().flat_map(|policy| Direction::ALL.map(|one| policy.rules(one)));
+        rules.flatten().flat_map(|rule| rule.peers()).any(|peer| matches!(peer, ClusterPeer::Nodes { .. }))
+    }
+
     /// How many NetworkPolicies there are.
     pub fn policies(&self) -> usize {
         self.policies.len()
@@ -286,8 +305,9 @@ impl State {
             pods.push(pod);
         }
         let namespaces = self.namespaces.values().cloned().collect();
-        let cluster =
-            Cluster::of_shared(namespaces, nodes, pods, self.policies.values().cloned().collect(), Vec::new())?;
+        let policies = self.policies.values().cloned().collect();
+        let cluster_policies = self.cluster_policies.values().cloned().collect();
+        let cluster = Cluster::of_shared(namespaces, nodes, pods, policies, cluster_policies)?;
         Ok(View { cluster, disputes, contested: losers })
     }
 

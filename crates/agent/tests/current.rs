@@ -90,6 +90,7 @@ fn verdicts_agree(state: &State, current: &Current, seed: u64) {
             Endpoint::Outside => side,
         };
         let same = Flow::new(side(flow.from()), side(flow.to()), flow.traffic()).unwrap();
+        let same = if flow.is_through_service() { same.through_service() } else { same };
         let (a, b) = (program.explain(&cluster, &flow), live.program().explain(live.cluster(), &same));
         assert_eq!(a.verdict.outcome(), b.verdict.outcome(), "{flow:?}");
         let isolating = |explanation: &Explanation, cluster: &Cluster| {

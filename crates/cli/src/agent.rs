@@ -99,8 +99,10 @@ fn change_of(change: palisade_watch::Change) -> Change {
         Watch::Set(Seen::Node(node)) => Change::Set(Object::Node(node)),
         Watch::Set(Seen::Pod(pod)) => Change::Set(Object::Pod(*pod)),
         Watch::Set(Seen::NetworkPolicy(policy)) => Change::Set(Object::Policy(*policy)),
+        Watch::Set(Seen::ClusterPolicy(policy)) => Change::Set(Object::ClusterPolicy(*policy)),
         Watch::Poison(poison) => Change::Poison(match poison.rest {
             Some(Seen::NetworkPolicy(policy)) => Poison::Closed { policy: *policy, problems: poison.why },
+            Some(Seen::ClusterPolicy(policy)) => Poison::ClosedWide { policy: *policy, problems: poison.why },
             _ => Poison::Other { key: key_of(poison.key), problems: poison.why },
         }),
         Watch::Gone(key) => Change::Gone(key_of(key)),
@@ -115,6 +117,7 @@ fn kind_of(of: Watched) -> Kind {
         Watched::Nodes => Kind::Node,
         Watched::Pods => Kind::Pod,
         Watched::NetworkPolicies => Kind::Policy,
+        Watched::ClusterNetworkPolicies => Kind::ClusterPolicy,
     }
 }
 
@@ -125,5 +128,6 @@ fn key_of(key: palisade_watch::Key) -> Key {
         Kind::Node => Key::Node(key.name),
         Kind::Pod => Key::Pod(id),
         Kind::Policy => Key::Policy(id),
+        Kind::ClusterPolicy => Key::ClusterPolicy(key.name),
     }
 }

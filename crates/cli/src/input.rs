@@ -102,7 +102,7 @@ pub(crate) fn read(paths: &[PathBuf], recursive: bool, namespace: &str) -> Readi
 
 /// The same by the rules of a version of the API server.
 pub(crate) fn read_as(paths: &[PathBuf], recursive: bool, namespace: &str, server: ServerVersion) -> Reading {
-    read_paths(paths, &ReadOptions { default_namespace: Name::from(namespace), server, recursive })
+    read_paths(paths, &ReadOptions { default_namespace: Name::from(namespace), server, recursive, fail_closed: false })
 }
 
 /// Reads everything that was given into a cluster.
@@ -194,6 +194,7 @@ pub(crate) fn beside_the_cluster(input: &Input) -> Result<(Read, Read)> {
         default_namespace: Name::from(namespace.as_str()),
         server: ServerVersion::default(),
         recursive: input.recursive,
+        fail_closed: false,
     };
     let inventory = base.inventory.clone();
     let applied = understood(read_onto(base, &input.paths, &options), input)?;

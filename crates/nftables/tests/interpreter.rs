@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use palisade_engine::{PolicyProgram, model::NodeId, verdict::Outcome};
+use palisade_engine::{
+    PolicyProgram,
+    model::{Family, Flow, NodeId, Protocol, Traffic},
+    verdict::Outcome,
+};
 use palisade_nftables::{
     difference::Difference,
     fake::FakeKernel,
@@ -58,6 +62,33 @@ fn interpreter_equals_engine() {
         allowed > clusters() && denied > clusters(),
         "{allowed} allowed, {denied} denied: the flows say too little"
     );
+}
+
+/// What a Service brings back to the pod that sent it: cluster-wide policies judge it, NetworkPolicy does not
+/// (semantics of ClusterNetworkPolicy's API documentation).
+#[test]
+fn a_pod_and_itself_through_a_service() {
+    let (mut allowed, mut denied) = (0, 0);
+    for generator in (0..clusters().min(2_000)).flat_map(generators) {
+        let (cluster, program, plans) = plans_of(&generator);
+        for ((id, pod), family) in cluster.pods().flat_map(|pod| Family::ALL.map(|family| (pod, family))) {
+            let Some(side) = cluster.side_of_pod(id, family).filter(|side| side.address.is_some()) else { continue };
+            let Some(plan) = cluster.node_of(id).and_then(|node| plans.get(&node)) else { continue };
+            for port in [80, 443, 8080] {
+                let Ok(flow) = Flow::new(side, side, Traffic::Port(Protocol::Tcp, port)) else { continue };
+                let outcome = program.verdict(&cluster, &flow.through_service()).outcome();
+                if pod.host_network || outcome == Outcome::Undetermined {
+                    continue;
+                }
+                let packet = first_packet(&flow).unwrap();
+                let passage = palisade_nftables::interpret::forward(&plan.ruleset, &packet).unwrap();
+                let wanted = outcome == Outcome::Allow;
+                assert_eq!(passage.accepted, wanted, "seed {}: {} port {port}", generator.seed(), pod.id);
+                if wanted { allowed += 1 } else { denied += 1 }
+            }
+        }
+    }
+    assert!(allowed > clusters().min(100) && denied > clusters().min(100), "{allowed} allowed, {denied} denied");
 }
 
 /// Whoever is not judged passes: so says the interpreter, of every packet between any two addresses.

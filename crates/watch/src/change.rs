@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_engine::model::{Name, Namespace, NetworkPolicy, Node, Pod};
+use palisade_engine::model::{ClusterPolicy, Name, Namespace, NetworkPolicy, Node, Pod};
 
 use crate::resources::{self, Resource};
 
@@ -20,11 +20,19 @@ pub enum Watched {
     Pods,
     /// NetworkPolicies of all namespaces.
     NetworkPolicies,
+    /// ClusterNetworkPolicies, where their definition is installed: it may come and go at any time.
+    ClusterNetworkPolicies,
 }
 
 impl Watched {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Namespaces, Self::Nodes, Self::Pods, Self::NetworkPolicies];
+    pub const ALL: [Self; 5] =
+        [Self::Namespaces, Self::Nodes, Self::Pods, Self::NetworkPolicies, Self::ClusterNetworkPolicies];
+
+    /// Whether the server may not serve it, and then has none.
+    pub(crate) fn is_optional(self) -> bool {
+        self == Self::ClusterNetworkPolicies
+    }
 
     /// Its place in the API.
     pub fn resource(self) -> Resource {
@@ -33,6 +41,7 @@ impl Watched {
             Self::Nodes => resources::NODES,
             Self::Pods => resources::PODS,
             Self::NetworkPolicies => resources::NETWORK_POLICIES,
+            Self::ClusterNetworkPolicies => resources::CLUSTER_NETWORK_POLICIES,
         }
     }
 }
@@ -80,6 +89,8 @@ pub enum Object {
     Pod(Box<Pod>),
     /// A NetworkPolicy.
     NetworkPolicy(Box<NetworkPolicy>),
+    /// A ClusterNetworkPolicy; what of it was not understood fails closed in it.
+    ClusterPolicy(Box<ClusterPolicy>),
 }
 
 impl Object {
@@ -89,6 +100,7 @@ impl Object {
             Self::Namespace(namespace) => (Watched::Namespaces, None, &namespace.name),
             Self::Node(node) => (Watched::Nodes, None, &node.name),
             Self::Pod(pod) => (Watched::Pods, Some(&pod.id.namespace), &pod.id.name),
+            Self::ClusterPolicy(policy) => (Watched::ClusterNetworkPolicies, None, &policy.name),
             Self::NetworkPolicy(policy) => (Watched::NetworkPolicies, Some(&policy.id.namespace), &policy.id.name),
         };
         Key { of, namespace: namespace.cloned(), name: name.clone() }

@@ -80,6 +80,7 @@ impl Cluster {
             // An object may be older than the server: what it once took, it still enforces.
             server: ServerVersion::V1_35,
             recursive: false,
+            fail_closed: false,
         }
     }
 }

@@ -73,6 +73,8 @@ pub(crate) enum Failure {
     Confused(String),
     /// For the moment; the server may have said for how long.
     Refused(String, Option<Duration>),
+    /// The server does not serve this resource.
+    NotServed(String),
     /// Nobody listens any more.
     Over,
 }
@@ -149,6 +151,13 @@ impl<'a, T: From<Received>> Reflector<'a, T> {
             let Err(failure) = result else { continue };
             let (why, asked) = match failure {
                 Failure::Over => return,
+                Failure::NotServed(_) if self.of.is_optional() => {
+                    if self.none().await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Failure::NotServed(why) => (why, None),
                 Failure::Refused(why, asked) => (why, asked),
                 Failure::Expired(why) | Failure::Confused(why) => {
                     self.version = None;
@@ -159,6 +168,20 @@ impl<'a, T: From<Received>> Reflector<'a, T> {
                 return;
             }
         }
+    }
+
+    /// The server does not serve it, so there is none. Looks again after a while.
+    async fn none(&mut self) -> Result<(), Failure> {
+        let at = self.heard();
+        for key in self.known.keys().cloned().collect::<Vec<_>>() {
+            self.remove(at, &key).await?;
+        }
+        self.version = None;
+        self.works();
+        self.health.note(self.of, |health| health.synced = true);
+        self.sink.send(at, Change::Synced(self.of)).await?;
+        tokio::time::sleep(self.pace.look_again).await;
+        Ok(())
     }
 
     /// Tells what does not work, and waits.
@@ -340,6 +363,7 @@ impl<'a, T: From<Received>> Reflector<'a, T> {
         }
         let why = format!("{} ({code})", message(&self.whole(body).await?));
         Err(match code {
+            404 => Failure::NotServed(why),
             410 => Failure::Expired(why),
             // What it was asked for makes no sense to it: a version of another server, perhaps.
             400 => Failure::Confused(why),

@@ -13,6 +13,9 @@ pub(crate) const PODS: Resource = Resource::built_in("", "v1", "pods", "Pod", tr
 pub(crate) const NETWORK_POLICIES: Resource =
     Resource::built_in("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", true);
 
+pub(crate) const CLUSTER_NETWORK_POLICIES: Resource =
+    Resource::built_in(CLUSTER_POLICIES, "v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy", false);
+
 /// One resource of the API, in one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {

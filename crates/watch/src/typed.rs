@@ -59,9 +59,13 @@ impl<'o> Typist<'o> {
     pub(crate) fn read(&mut self, key: Key, raw: &RawValue) -> serde_json::Result<Change> {
         let fields = object::fields(&self.resource, raw)?;
         let mut reading = self.reading(&fields);
-        if let Some(object) = only(self.of, &mut reading.inventory) {
-            return Ok(Change::Set(object));
-        }
+        let object = only(self.of, &mut reading.inventory);
+        let is_whole =
+            self.of != Watched::ClusterNetworkPolicies || !reading.diagnostics.iter().any(Diagnostic::leaves_out);
+        let closed = match object {
+            Some(object) if is_whole => return Ok(Change::Set(object)),
+            other => other,
+        };
         let mut why: Vec<String> = reading.diagnostics.iter().filter(|one| one.leaves_out()).map(line).collect();
         let more = why.len().saturating_sub(MOST_FINDINGS);
         why.truncate(MOST_FINDINGS);
@@ -73,6 +77,8 @@ impl<'o> Typist<'o> {
         }
         let rest = match self.of {
             Watched::NetworkPolicies => self.policy(&fields),
+            // The reader has closed what it did not understand.
+            Watched::ClusterNetworkPolicies => closed,
             Watched::Namespaces | Watched::Nodes | Watched::Pods => self.parts(&fields),
         };
         Ok(Change::Poison(Poison { key, why, rest }))
@@ -200,6 +206,7 @@ fn only(of: Watched, inventory: &mut Inventory) -> Option<Object> {
         Watched::Nodes => Object::Node(inventory.nodes.pop()?),
         Watched::Pods => Object::Pod(Box::new(inventory.pods.pop()?)),
         Watched::NetworkPolicies => Object::NetworkPolicy(Box::new(inventory.policies.pop()?)),
+        Watched::ClusterNetworkPolicies => Object::ClusterPolicy(Box::new(inventory.cluster_policies.pop()?)),
     })
 }
 

@@ -9,6 +9,8 @@ use std::{
 use kube::Client;
 use tokio::{sync::oneshot, task::LocalSet};
 
+use palisade_manifest::ReadOptions;
+
 use crate::{
     access::Cluster,
     backoff::Backoff,
@@ -39,6 +41,9 @@ pub struct Pace {
     pub at_least: Duration,
     /// How long an answer may take.
     pub answer: Duration,
+    /// How long until it is asked again for what the server does not serve, such as a definition that is not
+    /// installed.
+    pub look_again: Duration,
 }
 
 impl Default for Pace {
@@ -51,6 +56,7 @@ impl Default for Pace {
             silence: Duration::from_secs(150),
             at_least: Duration::from_secs(1),
             answer: Duration::from_secs(60),
+            look_again: Duration::from_secs(30),
         }
     }
 }
@@ -131,7 +137,7 @@ where
     let mut tasks = Vec::new();
     for of in of {
         let (client, pace, sink, health) = (client.clone(), pace.clone(), Sink(sink.clone()), health.clone());
-        let options = cluster.options();
+        let options = ReadOptions { fail_closed: true, ..cluster.options() };
         tasks.push(tokio::task::spawn_local(async move {
             Reflector::new(of, client, &pace, Typist::new(of, &options), sink, health).run().await;
         }));

@@ -19,7 +19,7 @@ use palisade_watch::{
 };
 use support::{
     Folder,
-    follow::{Follower, State, hurry, name, wait},
+    follow::{BUILT_IN, Follower, State, hurry, name, wait},
 };
 
 fn pod(server: &FakeServer, name: &str, label: &str, address: &str) {
@@ -223,9 +223,47 @@ fn bookmarks_move_the_place_to_go_on_from() {
     server.compact();
     server.cut_watches();
     follower.settle(&server);
-    for of in Watched::ALL {
+    for of in BUILT_IN {
         assert_eq!(follower.state.synced[&of], 1, "{of} need not be listed again");
     }
+}
+
+/// The definition of cluster-wide policies may not be there, come, and go; what is not understood of one of
+/// them fails closed in it.
+#[test]
+fn cluster_policies_come_and_go_with_their_definition() {
+    let server = FakeServer::start().unwrap();
+    let of = Watched::ClusterNetworkPolicies;
+    let mut follower = Follower::of(&server, &[of], hurry(), 64);
+    follower.until("none is all there is", |state| state.synced.contains_key(&of));
+    server.install(of.resource());
+    let policy = |name: &str, rules: &str| {
+        server.apply(&format!(
+            "{{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {{name: {name}}},
+              spec: {{tier: Admin, priority: 5, subject: {{namespaces: {{}}}}, ingress: {rules}}}}}"
+        ));
+    };
+    policy("a", "[{action: Deny, from: [{namespaces: {}}]}]");
+    follower.until("the policy came", |state| state.has(of, "a", "Deny"));
+    policy("odd", "[{action: Accept, from: [{galaxies: {}}]}, {action: Deny, from: [{galaxies: {}}]}]");
+    let closed = |state: &State| state.poison.values().find(|poison| &*poison.key.name == "odd").cloned();
+    follower.until("the odd one came", |state| closed(state).is_some());
+    let poison = closed(&follower.state).unwrap();
+    assert!(poison.why[0].contains("galaxies"), "{:?}", poison.why);
+    let Some(Object::ClusterPolicy(odd)) = poison.rest else { panic!("{:?}", poison.rest) };
+    assert_eq!(odd.ingress.len(), 2);
+    assert!(odd.ingress.iter().all(|rule| !rule.is_understood()), "{odd:?}");
+    server.uninstall(&of.resource().plural);
+    server.cut_watches();
+    follower.until("all are gone", |state| state.objects.is_empty() && state.poison.is_empty());
+    server.install(of.resource());
+    policy("b", "[{action: Pass, from: [{namespaces: {}}]}]");
+    follower.until("another one came", |state| state.has(of, "b", "Pass"));
+    assert!(
+        follower.state.troubles.iter().all(|trouble| !trouble.why.contains("404")),
+        "{:?}",
+        follower.state.troubles
+    );
 }
 
 #[test]
@@ -321,7 +359,7 @@ fn it_stops_at_once_whoever_listens() {
     let cluster = Access { kubeconfig: Some(folder.file("config")), context: None }.find().unwrap();
     // Nobody reads, and there is room for one.
     let (sender, receiver) = sync_channel::<Received>(1);
-    let watch = cluster.watch(&Watched::ALL, Pace::default(), sender).unwrap();
+    let watch = cluster.watch(&BUILT_IN, Pace::default(), sender).unwrap();
     wait("it is full", || watch.health_of(Watched::Pods).last_heard.is_some());
     let begin = Instant::now();
     watch.stop();
@@ -329,7 +367,7 @@ fn it_stops_at_once_whoever_listens() {
     assert!(receiver.iter().count() <= 1);
 
     let (sender, receiver) = sync_channel::<Received>(1);
-    let watch = cluster.watch(&Watched::ALL, Pace::default(), sender).unwrap();
+    let watch = cluster.watch(&BUILT_IN, Pace::default(), sender).unwrap();
     drop(receiver);
     wait("the watches end", || server.watches("pods") == 0);
     watch.stop();
@@ -339,6 +377,6 @@ fn it_stops_at_once_whoever_listens() {
     wait("dropped, it is over too", || {
         // A server notices when it has something to say.
         server.bookmark();
-        Watched::ALL.iter().all(|of| server.watches(&of.resource().plural) == 0)
+        BUILT_IN.iter().all(|of| server.watches(&of.resource().plural) == 0)
     });
 }

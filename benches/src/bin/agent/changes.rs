@@ -144,6 +144,7 @@ fn policy(name: &str, from: &str, port: u16) -> NetworkPolicy {
 /// What a burst makes of the n-th generated object: none, one or two changes, and what undoes them.
 pub(crate) fn of_burst(object: Object, n: usize, round: u16, undo: bool) -> Vec<Change> {
     match object {
+        Object::ClusterPolicy(_) => Vec::new(),
         Object::Pod(pod) if pod.host_network => Vec::new(),
         Object::Pod(mut pod) => match n % 4 {
             // A rollout: the pod goes, and one of another name and address comes.

@@ -270,6 +270,7 @@ fn compare(cluster: &Cluster, node: &str, options: &Options, namespace: &NetNs) 
         Object::Node(node) => inventory.nodes.push(node),
         Object::Pod(pod) => inventory.pods.push(pod),
         Object::Policy(policy) => inventory.policies.push(policy),
+        Object::ClusterPolicy(policy) => inventory.cluster_policies.push(policy),
     };
     cluster.objects(&mut |object| take(agents(object)));
     changes::objects(node).into_iter().for_each(take);

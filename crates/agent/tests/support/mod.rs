@@ -19,8 +19,8 @@ use palisade_agent::{
 use palisade_engine::{
     PolicyProgram,
     model::{
-        Cluster, Inventory, LabelSelector, Labels, Name, Namespace, NamespaceScope, NetworkPolicy, Node, ObjectRef,
-        Peer, Phase, Pod, PodAddresses, PolicyRule, Requirement,
+        Cluster, ClusterPolicyKind, Inventory, LabelSelector, Labels, Name, Namespace, NamespaceScope, NetworkPolicy,
+        Node, ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyRule, Requirement,
     },
 };
 use palisade_nftables::{
@@ -130,7 +130,13 @@ pub(crate) fn gone(name: &str) -> Change {
 
 /// The objects of a random cluster that an agent watches, ordered by name.
 pub(crate) fn inventory(seed: u64) -> Inventory {
-    let mut inventory = Generator::new(seed).inventory();
+    let generator = Generator::new(seed);
+    // Every second one with cluster-wide policies.
+    let generator = if seed.is_multiple_of(2) { generator } else { generator.with_cluster_policies() };
+    let mut inventory = generator.inventory();
+    inventory.cluster_policies.retain(|policy| policy.kind == ClusterPolicyKind::Cluster);
+    inventory.cluster_policies.sort_by(|a, b| a.name.cmp(&b.name));
+    inventory.resolved.clear();
     inventory.workloads.clear();
     inventory.services.clear();
     inventory.endpoint_slices.clear();
@@ -146,6 +152,7 @@ pub(crate) fn objects(inventory: &Inventory) -> Vec<Object> {
         .chain(inventory.nodes.iter().cloned().map(Object::Node))
         .chain(inventory.pods.iter().cloned().map(Object::Pod))
         .chain(inventory.policies.iter().cloned().map(Object::Policy))
+        .chain(inventory.cluster_policies.iter().cloned().map(Object::ClusterPolicy))
         .collect()
 }
 
@@ -169,6 +176,11 @@ pub(crate) fn history(object: &Object, others: &[Object], dice: &mut Dice) -> Ve
             (Object::Node(old), Object::Pod(other)) => old.addresses = other.addresses.iter().collect(),
             (Object::Node(old), Object::Node(other)) => old.addresses = other.addresses.clone(),
             (Object::Namespace(old), Object::Namespace(other)) => old.labels = other.labels.clone(),
+            (Object::ClusterPolicy(old), Object::ClusterPolicy(other)) => {
+                (old.tier, old.priority) = (other.tier, other.priority);
+                (old.ingress, old.egress) = (other.egress.clone(), other.ingress.clone());
+            }
+            (Object::Node(old), Object::Namespace(other)) => old.labels = other.labels.clone(),
             (Object::Policy(old), Object::Policy(other)) => {
                 (old.subject, old.ingress) = (other.subject.clone(), other.egress.clone());
             }

@@ -32,8 +32,8 @@ pub(crate) enum AgentCommand {
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-The agent watches Namespaces, Nodes, Pods and NetworkPolicies and keeps `table inet palisade` true. Nothing
-is written before all of them were told once; stopping it, however, changes nothing: the rules stay until
+The agent watches Namespaces, Nodes, Pods, NetworkPolicies and ClusterNetworkPolicies and keeps `table inet
+palisade` true. Nothing is written before all of them were told once; stopping it, however, changes nothing: the rules stay until
 `palisade agent cleanup`. It needs CAP_NET_ADMIN in the node's network namespace.
 
 A connection that a change of policy, labels or namespaces now denies is cut, in both directions, and goes

@@ -52,6 +52,7 @@ impl Task<'_> {
             default_namespace: Name::from(self.arguments.namespace.as_str()),
             server: self.arguments.server_version.into(),
             recursive: self.arguments.recursive || self.configuration.is_recursive(),
+            fail_closed: false,
         };
         let (reading, live) = if self.paths.is_empty() {
             let (cluster, reading) = live::read(&self.arguments.cluster)?;

@@ -38,6 +38,7 @@ const FAULTS: &[Fault] = &[
     ("a_pod_comes_before_its_namespace", true, objects::pod_before_namespace),
     ("deleted_and_created_again", false, objects::deleted_and_created_again),
     ("a_policy_that_cannot_be_understood", true, objects::poison_policy),
+    ("cluster_wide_policies", true, objects::cluster_policies),
     ("a_node_reboots", false, table::reboot),
     ("a_hand_meddles", false, table::a_hand_meddles),
     ("a_full_conntrack_table", false, table::full_conntrack),

@@ -4,7 +4,7 @@ use palisade_manifest::{ReadOptions, read_text};
 use palisade_testbed::{Result, Row, Testbed, until};
 use palisade_watch::Watched;
 
-use crate::stage::{GROUND, expect, only, pod, setup, up};
+use crate::stage::{GROUND, expect, only, pod, setup, up, up_after};
 
 /// Every order of so many things.
 fn orders(count: usize) -> Vec<Vec<usize>> {
@@ -200,4 +200,48 @@ spec:
     bed.settle()?;
     bed.expect(&to_web(true), true)?;
     Ok(())
+}
+
+/// Cluster-wide policies come, change and go, before and behind the policy of the namespace.
+pub(crate) fn cluster_policies() -> Result {
+    let of = Watched::ClusterNetworkPolicies;
+    let mut bed = up_after(setup(), |bed| {
+        bed.api().fake().ok_or("not the fake server")?.install(of.resource());
+        Ok(())
+    })?;
+    let everyone = ["prod/web", "other/near", "other/far"];
+    let policy = |tier: &str, action: &str, from: &str| {
+        format!(
+            "
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {{name: wide}}
+spec:
+  tier: {tier}
+  priority: 10
+  subject: {{pods: {{namespaceSelector: {{}}, podSelector: {{matchLabels: {{app: db}}}}}}}}
+  ingress: [{{action: {action}, from: [{from}]}}]
+"
+        )
+    };
+    let (all, other) = ("{namespaces: {}}", "{namespaces: {matchLabels: {team: other}}}");
+    for (tier, action, from, allowed) in [
+        ("Admin", "Deny", all, &[][..]),
+        ("Admin", "Accept", all, &everyone[..]),
+        // Its own tier is passed; the namespace's policy decides.
+        ("Admin", "Pass", all, &everyone[..1]),
+        ("Admin", "Accept", other, &everyone[..]),
+        // Nothing is left to it: the pod is isolated.
+        ("Baseline", "Deny", all, &everyone[..1]),
+    ] {
+        bed.api().apply(&policy(tier, action, from))?;
+        bed.settle()?;
+        expect(&mut bed, allowed).map_err(|error| format!("{tier} {action} {from}: {error}"))?;
+    }
+    bed.api().delete(Watched::NetworkPolicies, "prod/db")?;
+    bed.settle()?;
+    expect(&mut bed, &[])?;
+    bed.api().delete(of, "wide")?;
+    bed.settle()?;
+    expect(&mut bed, &everyone)
 }

@@ -88,8 +88,14 @@ pub(crate) fn setup() -> Setup {
 
 /// Everything is up, only the web reaches the database, and the agents have settled.
 pub(crate) fn up(setup: Setup) -> Result<Testbed> {
+    up_after(setup, |_| Ok(()))
+}
+
+/// The same, after something was done to the API server.
+pub(crate) fn up_after(setup: Setup, before: impl FnOnce(&Testbed) -> Result) -> Result<Testbed> {
     let (ground, pods) = (GROUND, pods());
     let mut bed = Testbed::up(setup, &[ground, &pods], &[])?;
+    before(&bed)?;
     bed.api().apply(ground)?;
     bed.api().apply(&pods)?;
     bed.all_arrive(&rows(&[]), true)?;

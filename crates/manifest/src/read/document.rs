@@ -221,6 +221,7 @@ impl Reader<'_> {
         };
         let root = Field::root(node);
         let inventory = &mut self.reading.inventory;
+        let fail_closed = self.options.fail_closed;
         macro_rules! add {
             ($list:ident, $object:expr) => {{
                 let object = $object;
@@ -237,7 +238,10 @@ impl Reader<'_> {
             ObjectKind::Service => add!(services, service::read(&mut cx, &root)),
             ObjectKind::EndpointSlice => add!(endpoint_slices, slice::read(&mut cx, &root)),
             ObjectKind::NetworkPolicy => add!(policies, policy::read(&mut cx, &root)),
-            ObjectKind::ClusterPolicy(kind) => add!(cluster_policies, policy::cluster::read(&mut cx, &root, kind)),
+            ObjectKind::ClusterPolicy(kind) => {
+                let policy = policy::cluster::read(&mut cx, &root, kind);
+                inventory.cluster_policies.extend(policy.filter(|_| fail_closed || !cx.failed));
+            }
         }
     }
 }

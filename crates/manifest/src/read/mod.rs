@@ -61,11 +61,19 @@ pub struct ReadOptions {
     pub server: ServerVersion,
     /// Whether folders inside of folders are read too (`-R`).
     pub recursive: bool,
+    /// Whether a cluster-wide policy that was not understood as a whole is in the inventory all the same, for
+    /// who enforces policies: what was not understood of it fails closed there.
+    pub fail_closed: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { default_namespace: Name::from("default"), server: ServerVersion::default(), recursive: false }
+        Self {
+            default_namespace: Name::from("default"),
+            server: ServerVersion::default(),
+            recursive: false,
+            fail_closed: false,
+        }
     }
 }
 
