@@ -13,7 +13,7 @@
 //!
 //! The first rule of the `forward` chain drops whatever belongs to a connection with that bit, in both
 //! directions ([`palisade_nftables::plan::Options::cut_mark`]). Entries are never deleted and their
-//! timeouts never changed: docs/decisions/0008 says why.
+//! timeouts never changed: docs/decisions/0011 says why.
 //!
 //! When: after every transaction, at the first enforcement of a process (the last one may have died between
 //! its transaction and the look), and with every audit. A packet that the old rules let pass may make its

@@ -5,6 +5,9 @@
 // people name (a workload, a node, a network) and has one end or several.
 
 const EVERYTHING = { ports: [[0, 65535], [0, 65535], [0, 65535]], portless: 1 };
+const NOTHING = { ports: [[], [], []], portless: 0 };
+// What a rule does.
+const [ACCEPT, PASS] = [0, 2];
 const PROTOCOLS = ["TCP", "UDP", "SCTP"];
 
 class Model {
@@ -136,11 +139,11 @@ class Model {
   }
 
   rule(number) {
-    const [policy, direction, index, file, line, peers, ports, v4, v6, perhaps, traffic] = this.data.rules[number];
+    const [policy, direction, index, file, line, peers, ports, v4, v6, perhaps, action, traffic] = this.data.rules[number];
     const { texts } = this.data;
     return {
       number, policy: this.policy(policy), name: `${direction ? "egress" : "ingress"}[${index}]`,
-      place: this.place(file, line), peers: texts[peers], ports: texts[ports], ends: [v4, v6], perhaps, traffic,
+      place: this.place(file, line), peers: texts[peers], ports: texts[ports], ends: [v4, v6], perhaps, action, traffic,
     };
   }
 
@@ -158,8 +161,8 @@ class Model {
     if (end >= this.podEnds) return null;
     const number = this.data.ends[direction][end];
     if (number < 0) return null;
-    const [policies, rules] = this.data.profiles[number];
-    return { policies: policies.map((policy) => this.policy(policy)), rules };
+    const [policies, rules, tiers] = this.data.profiles[number];
+    return { policies: policies.map((policy) => this.policy(policy)), rules, tiers, isolated: tiers.some(([, denies]) => denies) };
   }
 
   // What a rule lets pass towards an end.
@@ -174,26 +177,45 @@ class Model {
   half(direction, from, to) {
     const [subject, other] = direction === "egress" ? [from, to] : [to, from];
     const profile = this.profile(subject, direction);
-    const half = { direction, isPod: subject < this.podEnds, profile, allows: [], misses: [], unknown: [], sums: [EVERYTHING, EVERYTHING] };
+    const half = { direction, isPod: subject < this.podEnds, profile, allows: [], others: [], misses: [], unknown: [], sums: [EVERYTHING, EVERYTHING] };
     if (!profile) return half;
-    half.sums = [0, 1].map(() => ({ ports: [[], [], []], portless: 0 }));
+    half.sums = [NOTHING, NOTHING];
     const common = this.data.ends.families[from] & this.data.ends.families[to];
-    for (const number of profile.rules) {
+    // Tier by tier, the first rule that matches acts: what no rule has taken is open.
+    let [open, at] = [[EVERYTHING, EVERYTHING], 0];
+    let passed = [NOTHING, NOTHING];
+    const ends = profile.tiers.map(([count, denies]) => [(at += count), denies]);
+    const closeTiers = (place) => {
+      while (ends.length && ends[0][0] <= place) {
+        const [, denies] = ends.shift();
+        open = open.map((rest, family) => (denies ? passed[family] : union(rest, passed[family])));
+        passed = [NOTHING, NOTHING];
+      }
+    };
+    profile.rules.forEach((number, place) => {
+      closeTiers(place);
       const rule = this.rule(number);
       const traffic = this.ruleTraffic(rule, to);
       const means = [0, 1].map((family) => (common & (family + 1)) !== 0 && (rule.ends[family] < 0 || this.has(rule.ends[family], other)));
       means.forEach((yes, family) => {
-        if (yes) half.sums[family] = union(half.sums[family], traffic);
+        if (!yes) return;
+        const taken = intersection(traffic, open[family]);
+        if (rule.action === ACCEPT) half.sums[family] = union(half.sums[family], taken);
+        if (rule.action === PASS) passed[family] = union(passed[family], taken);
+        open[family] = difference(open[family], taken);
       });
       if (means[0] || means[1]) {
         const only = common === 3 && means[0] !== means[1] ? ` over ${means[0] ? "IPv4" : "IPv6"}` : "";
-        half.allows.push({ rule, text: trafficText(traffic) + only });
+        const acts = ["allows", "denies", "passes to the next tier"][rule.action];
+        (rule.action === ACCEPT ? half.allows : half.others).push({ rule, acts, text: trafficText(traffic) + only });
       } else if (rule.perhaps >= 0 && this.has(rule.perhaps, other)) {
         half.unknown.push({ rule, text: trafficText(traffic) });
       } else {
         half.misses.push({ rule, near: this.nearness(rule, other) });
       }
-    }
+    });
+    closeTiers(profile.rules.length);
+    half.sums = half.sums.map((sum, family) => union(sum, open[family]));
     half.misses.sort((a, b) => b.near - a.near);
     return half;
   }
@@ -297,6 +319,23 @@ function intersection(a, b) {
     return both;
   });
   return { ports, portless: a.portless & b.portless };
+}
+
+function difference(a, b) {
+  const ports = a.ports.map((ranges, protocol) => {
+    let rest = ranges;
+    for (let k = 0; k < b.ports[protocol].length; k += 2) {
+      const [from, to] = [b.ports[protocol][k], b.ports[protocol][k + 1]];
+      const left = [];
+      for (let i = 0; i < rest.length; i += 2) {
+        if (rest[i] < from) left.push(rest[i], Math.min(rest[i + 1], from - 1));
+        if (rest[i + 1] > to) left.push(Math.max(rest[i], to + 1), rest[i + 1]);
+      }
+      rest = left;
+    }
+    return rest;
+  });
+  return { ports, portless: a.portless & ~b.portless };
 }
 
 // Ranges are first, last, first, last …, ascending.

@@ -140,19 +140,21 @@ function halves(explanation, a, b, from, to) {
   ];
 }
 
-function half({ direction, isPod, profile, allows, misses, unknown }, subject, other, otherEnd) {
+function half({ direction, isPod, profile, allows, others, misses, unknown }, subject, other, otherEnd) {
   const head = `${direction} of ${model.fullName(subject)}: `;
   if (!isPod) return [make("h3", {}, head, make("span", { class: "soft" }, subject.group.kind === 1 ? "a node, so no policy selects it" : "not a pod of this cluster, so no policy selects it"))];
   if (!profile) return [make("h3", {}, head, "no policy isolates it")];
-  const state = allows.length ? "isolated" : unknown.length ? "isolated, an address that is not known would decide" : misses.length ? "isolated, no rule allows it" : "isolated, and there is no rule";
+  const state = !profile.isolated ? "cluster-wide policies judge it; what none of them matches is allowed"
+    : others.length ? "isolated" : allows.length ? "isolated" : unknown.length ? "isolated, an address that is not known would decide" : misses.length ? "isolated, no rule allows it" : "isolated, and there is no rule";
   const lines = [make("h3", {}, head + state), isolating(profile)];
   const listed = [
+    ...others.map(({ rule, acts, text }) => ruleLine(rule, "missed", `${acts} ${text}`)),
     ...allows.map(({ rule, text }) => ruleLine(rule, "allows", `allows ${text}`)),
     ...unknown.map(({ rule, text }) => ruleLine(rule, "unknown", `would allow ${text}, if the address were in it`)),
   ];
   if (!listed.length) listed.push(...misses.slice(0, 8).map(({ rule }) => ruleLine(rule, "missed", "")));
   lines.push(make("ul", { class: "rules" }, ...listed));
-  if (!allows.length && !unknown.length) {
+  if (!allows.length && !others.length && !unknown.length) {
     const labels = otherEnd < model.podEnds && model.data.texts[model.data.ends.labels[otherEnd]];
     const is = labels ? `has ${labels}` : otherEnd < model.podEnds ? "has no label that a policy asks for" : "is not a pod";
     if (misses.length) lines.push(make("p", { class: "soft" }, `None of them means ${model.fullName(other)}, which ${is}.`));
@@ -162,7 +164,7 @@ function half({ direction, isPod, profile, allows, misses, unknown }, subject, o
 }
 
 function isolating(profile) {
-  const names = profile.policies.map((policy) => make("span", {}, `${policy.namespace}/${policy.name} `, make("span", { class: "place" }, policy.place)));
+  const names = profile.policies.map((policy) => make("span", {}, `${policy.namespace ? `${policy.namespace}/` : ""}${policy.name} `, make("span", { class: "place" }, policy.place)));
   return make("p", { class: "soft" }, "by ", ...names.flatMap((name, index) => (index ? [", ", name] : [name])));
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use palisade_engine::{
     Connections, PolicyProgram,
-    compile::{BlockId, Peers, Ports, Rule, RuleId, RulePeer, RulePorts},
+    compile::{Action, BlockId, Otherwise, Peers, Ports, Rule, RuleId, RulePeer, RulePorts},
     connections::{End, EndSet},
     model::{Cluster, Direction, Family, PolicyRef, Span},
     sets::TrafficSet,
@@ -22,15 +22,16 @@ use crate::{
 #[derive(Debug, Serialize)]
 pub(super) struct PolicyData(u32, String, i32, u32);
 
-/// The policies and the rules that judge some pods in one direction.
+/// The policies and the rules that judge some pods in one direction; then its tiers in order, each as how many of
+/// the rules are its own, and whether (1) what none of them matches is denied.
 #[derive(Debug, Serialize)]
-pub(super) struct ProfileData(Vec<u32>, Vec<u32>);
+pub(super) struct ProfileData(Vec<u32>, Vec<u32>, Vec<(u32, u8)>);
 
 /// Policy, direction (0 ingress, 1 egress), index, file, line, peers and ports as text, and of ends:
 /// whom it means over IPv4, over IPv6 ([`NONE`]: everyone), whom it would mean if an address that is
-/// not known were right; then its traffic, followed by ends and theirs where a name makes it another one.
+/// not known were right; what it does (0 accepts, 1 denies, 2 passes); then its traffic, followed by ends and theirs where a name makes it another one.
 #[derive(Debug, Serialize)]
-pub(super) struct RuleData(u32, u8, u32, i32, u32, u32, u32, i32, i32, i32, Vec<u32>);
+pub(super) struct RuleData(u32, u8, u32, i32, u32, u32, u32, i32, i32, i32, u8, Vec<u32>);
 
 /// The ends that an ipBlock holds.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +104,9 @@ impl<'a> Rules<'a> {
             let policies =
                 profile.tiers.iter().flat_map(|tier| &tier.policies).map(|policy| self.policy_number(*policy));
             let rules = profile.tiers.iter().flat_map(|tier| &tier.rules).map(|rule| self.number(*rule));
-            ProfileData(policies.collect(), rules.collect())
+            let tiers = profile.tiers.iter();
+            let tiers = tiers.map(|tier| (number(tier.rules.len()), u8::from(tier.otherwise == Otherwise::Deny)));
+            ProfileData(policies.collect(), rules.collect(), tiers.collect())
         });
         profiles.collect()
     }
@@ -134,6 +137,11 @@ impl<'a> Rules<'a> {
             set(v4, tables),
             set(v6, tables),
             set(perhaps, tables),
+            match rule.action {
+                Action::Accept => 0,
+                Action::Deny => 1,
+                Action::Pass => 2,
+            },
             allows,
         )
     }
