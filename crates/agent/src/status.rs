@@ -199,7 +199,10 @@ mod tests {
         for kind in [Kind::Namespace, Kind::Node] {
             status.watches.insert(kind, Watch { synced: true, ..Watch::default() });
         }
-        assert_eq!(status.why_not_ready().as_deref(), Some("waiting for the API server: pods (403), networkpolicies"));
+        assert_eq!(
+            status.why_not_ready().as_deref(),
+            Some("waiting for the API server: pods (403), networkpolicies, clusternetworkpolicies")
+        );
         status.error = Some("no".to_owned());
         assert_eq!(status.why_not_ready().as_deref(), Some("no"));
         status.ready = true;
