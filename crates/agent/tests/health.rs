@@ -49,7 +49,10 @@ fn it_says_how_the_agent_is() {
     let server = server(&status);
     assert_eq!(get(&server, "/healthz").0, 503);
     let (code, why) = get(&server, "/readyz");
-    assert_eq!((code, why.as_str()), (503, "waiting for the API server: namespaces, nodes, pods, networkpolicies\n"));
+    assert_eq!(
+        (code, why.as_str()),
+        (503, "waiting for the API server: namespaces, nodes, pods, networkpolicies, clusternetworkpolicies\n")
+    );
     status.with(|status| (status.heartbeat, status.ready) = (Some(Instant::now()), true));
     assert_eq!(get(&server, "/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(get(&server, "/readyz?verbose"), (200, "ok\n".to_owned()));

@@ -30,6 +30,12 @@ pub(super) struct Judge<'a> {
     pub(super) node: &'a str,
 }
 
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}
+
 impl Judge<'_> {
     /// The record of a packet that `chain` dropped.
     pub(super) fn denied(&self, logged: &LoggedPacket, tuple: &Tuple, chain: &DenyChain) -> FlowRecord {
@@ -45,7 +51,11 @@ impl Judge<'_> {
         };
         FlowRecord {
             direction: chain.direction.into(),
-            isolated_by: chain.policies.clone(),
+            // The chain of a cluster-wide policy may deny for pods that others isolate.
+            isolated_by: match half.as_ref().filter(|_| chain.isolating.len() != chain.policies.len()) {
+                Some(half) => sorted(self.policies(half)),
+                None => chain.isolating.clone(),
+            },
             decided_by,
             nearest: half.as_ref().and_then(|half| half.misses.first()).map(|miss| self.nearest(miss)),
             ..self.record(logged, tuple, FlowVerdict::Denied)

@@ -26,7 +26,7 @@ use std::{
 use palisade_engine::{
     PolicyProgram,
     compile::ProfileId,
-    model::{Cluster, Name},
+    model::{Cluster, Name, PolicyRef},
 };
 use palisade_nftables::plan::ACCEPTED;
 
@@ -138,11 +138,15 @@ impl FlowLog {
             // A chain's name comes from what is said of it: who has the name has the rest.
             chains.entry(name.clone()).or_insert_with(|| {
                 let profile = program.profile(*id);
-                let policies = profile.tiers.iter().flat_map(|tier| &tier.policies);
-                let mut policies: Vec<String> = policies.map(|policy| cluster.policy_name(*policy)).collect();
-                policies.sort();
-                policies.dedup();
-                DenyChain { direction: profile.direction, policies }
+                let names = |policies: &mut dyn Iterator<Item = PolicyRef>| {
+                    let mut names: Vec<String> = policies.map(|policy| cluster.policy_name(policy)).collect();
+                    names.sort();
+                    names.dedup();
+                    names
+                };
+                let policies = names(&mut profile.tiers.iter().flat_map(|tier| tier.policies.iter().copied()));
+                let isolating = names(&mut profile.isolating().map(PolicyRef::from));
+                DenyChain { direction: profile.direction, policies, isolating }
             });
         }
     }

@@ -18,8 +18,10 @@ use palisade_engine::model::Direction;
 pub struct DenyChain {
     /// Which direction it denies.
     pub direction: Direction,
-    /// The policies that isolate, as `namespace/name`, by name.
+    /// The policies that judge, as `namespace/name`, or the name alone of a cluster-wide one; by name.
     pub policies: Vec<String>,
+    /// The NetworkPolicies among them, which isolate.
+    pub isolating: Vec<String>,
 }
 
 /// How many packets each policy denied in each direction, since the agent began. A packet that several
@@ -126,8 +128,11 @@ mod tests {
 
     fn chains(names: &[&str]) -> BTreeMap<String, DenyChain> {
         let chain = |name: &&str| {
-            let policies = name.split('+').map(|policy| format!("prod/{policy}")).collect();
-            (format!("deny-in-{name}"), DenyChain { direction: Direction::Ingress, policies })
+            let policies: Vec<String> = name.split('+').map(|policy| format!("prod/{policy}")).collect();
+            (
+                format!("deny-in-{name}"),
+                DenyChain { direction: Direction::Ingress, isolating: policies.clone(), policies },
+            )
         };
         names.iter().map(chain).collect()
     }
