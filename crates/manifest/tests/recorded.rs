@@ -46,7 +46,7 @@ fn other_suites_clusters_are_read_without_a_finding() {
             assert!(!finding.leaves_out(), "{}: {finding:?}", case.display());
         }
         assert!(!reading.inventory.pods.is_empty(), "{}", case.display());
-        // Only cluster-wide policies are of no kind that is read.
+        // What is of no kind that is read is of the group of cluster-wide policies.
         for (version, kind) in reading.passed_over.keys() {
             assert!(version.starts_with("policy.networking.k8s.io/"), "{version} {kind}");
         }

@@ -96,7 +96,7 @@ pub(crate) fn hurry() -> Pace {
 }
 
 impl Follower {
-    /// Follows all four resources.
+    /// Follows what every server serves.
     pub(crate) fn new(server: &FakeServer) -> Self {
         Self::with(server, hurry(), 64)
     }
