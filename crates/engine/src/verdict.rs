@@ -286,7 +286,7 @@ impl PolicyProgram {
             (RulePeer::Block(block), _) => in_block(self.block(*block), other.address, family),
             (RulePeer::Nodes { members, .. }, Endpoint::Node(node)) => known(self.selects_node(*members, node)),
             (RulePeer::Nodes { .. }, Endpoint::Pod(_) | Endpoint::Outside) => Certainty::No,
-            (RulePeer::Names { known, may_be_outside, may_be_inside }, endpoint) => {
+            (RulePeer::Names { known, may_be_outside, may_be_inside, .. }, endpoint) => {
                 let may_be = match endpoint {
                     Endpoint::Outside => *may_be_outside,
                     Endpoint::Pod(_) | Endpoint::Node(_) => *may_be_inside,

@@ -8,8 +8,8 @@
 //! Deny of everything (documentation of ClusterNetworkPolicy's peers, v1alpha2).
 
 use super::{
-    Action, IdentityId, Peers, PolicyProgram, Ports, Rule, RuleId, RuleOrigin, RulePeer, RulePort, RulePorts,
-    SelectorId, Tier, profile::PolicyHalf, scope::Scope,
+    Action, IdentityId, NameListId, Peers, PolicyProgram, Ports, Rule, RuleId, RuleOrigin, RulePeer, RulePort,
+    RulePorts, SelectorId, Tier, profile::PolicyHalf, scope::Scope,
 };
 use crate::{
     model::{
@@ -88,7 +88,11 @@ impl PolicyProgram {
                 let found = resolution(names, cluster.resolved());
                 let addresses: Vec<PrefixSet> =
                     found.addresses.iter().map(|address| PrefixSet::block((*address).into(), &[])).collect();
+                let mut names = names.clone();
+                names.sort_unstable();
+                names.dedup();
                 RulePeer::Names {
+                    names: NameListId(self.name_lists.intern(names)),
                     known: self.addresses(addresses.iter().collect()),
                     may_be_outside: found.may_be_outside,
                     may_be_inside: found.may_be_inside,

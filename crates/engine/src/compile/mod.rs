@@ -34,7 +34,7 @@ pub use self::{
     update::Touched,
 };
 use crate::{
-    model::{Cluster, ClusterTier, Direction, NodeId, PodId, PolicyRef},
+    model::{Cluster, ClusterTier, Direction, DomainName, NodeId, PodId, PolicyRef},
     sets::PrefixSet,
 };
 
@@ -46,6 +46,10 @@ pub struct SelectorId(u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockId(u32);
 
+/// The domain names of one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NameListId(u32);
+
 /// The compiled meaning of a cluster's policies.
 ///
 /// INVARIANT: every id in it was made by it and has its value; lists never shrink. What has gone from the
@@ -56,6 +60,7 @@ pub struct PolicyProgram {
     identities: Identities,
     selectors: Selectors,
     blocks: Interner<PrefixSet>,
+    name_lists: Interner<Vec<DomainName>>,
     nodes: NodeSets,
     rules: Vec<Rule>,
     profiles: Profiles,
@@ -74,6 +79,7 @@ impl PolicyProgram {
             selectors: Selectors::new(cluster.namespaces(), named),
             identities,
             blocks: Interner::default(),
+            name_lists: Interner::default(),
             nodes: NodeSets::new(cluster),
             rules: Vec::new(),
             profiles: Profiles::default(),
@@ -147,6 +153,12 @@ impl PolicyProgram {
     /// The addresses of every ipBlock.
     pub fn blocks(&self) -> impl ExactSizeIterator<Item = &PrefixSet> {
         self.blocks.values().iter()
+    }
+
+    /// The names of a `domainNames` peer, in order, each once.
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram")]
+    pub fn name_list(&self, id: NameListId) -> &[DomainName] {
+        &self.name_lists.values()[id.0 as usize]
     }
 
     /// One rule.

@@ -1,6 +1,6 @@
 //! Rules as compiled: an action, the peers, the ports, and where it comes from.
 
-use super::{BlockId, NodeSetId, RequirementId, SelectorId};
+use super::{BlockId, NameListId, NodeSetId, RequirementId, SelectorId};
 pub use crate::model::Action;
 use crate::model::{Direction, Name, PolicyRef, PortRange, Protocol};
 
@@ -64,6 +64,8 @@ pub enum RulePeer {
     },
     /// Whoever has an address that a domain name resolves to.
     Names {
+        /// The names, as written.
+        names: NameListId,
         /// The addresses that the names were told to have.
         known: BlockId,
         /// Whether an outside address may be one of theirs too.

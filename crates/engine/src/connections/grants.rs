@@ -322,7 +322,7 @@ fn keys(peers: &[RulePeer]) -> Vec<PeerKey> {
         RulePeer::Pods { members, .. } => PeerKey::Pods(*members),
         RulePeer::Block(block) => PeerKey::Block(*block),
         RulePeer::Nodes { members, .. } => PeerKey::Nodes(*members),
-        RulePeer::Names { known, may_be_outside, may_be_inside } => {
+        RulePeer::Names { known, may_be_outside, may_be_inside, .. } => {
             PeerKey::Names { known: *known, may_be_outside: *may_be_outside, may_be_inside: *may_be_inside }
         }
     });
