@@ -11,6 +11,7 @@
 //!              ├─ links::Rtnetlink   veth pairs, addresses, routes, neighbours
 //!              ├─ nflog::NfLog       the packets that a ruleset logs there
 //!              └─ conntrack::Conntrack   the connections that it follows
+//!              └─ transparent::Diverted  datagrams that are for somebody else
 //! join::enter        another process goes into what a lab holds, to run a command there
 //! packet::Tuple      which connection a packet belongs to (pure)
 //! ```
@@ -28,4 +29,5 @@ pub mod nflog;
 pub mod packet;
 pub mod sandbox;
 pub mod sysctl;
+pub mod transparent;
 mod unshare;

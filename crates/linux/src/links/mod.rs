@@ -8,7 +8,7 @@
 mod reply;
 mod request;
 
-pub use request::{Gateway, LOOPBACK, Mac, Neighbour, Request, Route, VethEnd};
+pub use request::{Diversion, Gateway, LOOPBACK, Mac, Neighbour, Request, Route, VethEnd};
 
 use std::io;
 use std::net::IpAddr;
@@ -128,6 +128,20 @@ impl Rtnetlink {
     pub fn submit(&mut self, requests: &[Request<'_>]) -> Result<(), LinkError> {
         for batch in requests.chunks(BATCH) {
             self.send(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Sends `requests` one by one; a refusal that says that it is so already is none.
+    ///
+    /// # Errors
+    /// The first other refusal; what comes after it was not sent.
+    pub fn ensure(&mut self, requests: &[Request<'_>]) -> Result<(), LinkError> {
+        for request in requests {
+            match self.send(std::slice::from_ref(request)) {
+                Err(LinkError::Refused { errno: Errno::EXIST | Errno::NOENT | Errno::SRCH, .. }) | Ok(()) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, Neig
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::netns::NetNs;
@@ -90,6 +91,64 @@ pub struct Route {
     pub source: Option<IpAddr>,
 }
 
+/// Packets that are for this host, whatever their destination: those with a mark, by a table of routes of their
+/// own (`ip rule add fwmark MARK/MASK lookup TABLE`, `ip route add local default dev lo table TABLE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Diversion {
+    /// The bits of the packet's mark that are looked at.
+    pub mask: u32,
+    /// What they are.
+    pub mark: u32,
+    /// The table, which must be nobody else's.
+    pub table: u8,
+    /// Smaller is asked earlier; the rule of the main table has 32766.
+    pub priority: u32,
+}
+
+impl Diversion {
+    /// What makes it, for both families: the kernel answers EEXIST to what is there.
+    pub fn make(self) -> [Request<'static>; 4] {
+        let families = [AddressFamily::Inet, AddressFamily::Inet6];
+        let [a, b] = families
+            .map(|family| [Request::DivertedRoute(self, family, true), Request::DivertedRule(self, family, true)]);
+        let ([a, b], [c, d]) = (a, b);
+        [a, b, c, d]
+    }
+
+    /// What takes it away, for both families: the kernel answers ENOENT or ESRCH to what is not there.
+    pub fn take_away(self) -> [Request<'static>; 4] {
+        let families = [AddressFamily::Inet, AddressFamily::Inet6];
+        let [a, b] = families
+            .map(|family| [Request::DivertedRule(self, family, false), Request::DivertedRoute(self, family, false)]);
+        let ([a, b], [c, d]) = (a, b);
+        [a, b, c, d]
+    }
+
+    fn rule(self, family: AddressFamily) -> RuleMessage {
+        let mut message = RuleMessage::default();
+        message.header.family = family;
+        message.header.table = self.table;
+        message.header.action = RuleAction::ToTable;
+        message.attributes = vec![
+            RuleAttribute::Priority(self.priority),
+            RuleAttribute::FwMark(self.mark),
+            RuleAttribute::FwMask(self.mask),
+        ];
+        message
+    }
+
+    fn route(self, family: AddressFamily) -> RouteMessage {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        message.header.table = self.table;
+        message.header.protocol = RouteProtocol::Boot;
+        message.header.kind = RouteType::Local;
+        message.header.scope = RouteScope::Host;
+        message.attributes = vec![RouteAttribute::Oif(LOOPBACK)];
+        message
+    }
+}
+
 /// A neighbour that never has to be looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbour {
@@ -158,6 +217,10 @@ pub enum Request<'ns> {
     Route(Route),
     /// Removes a route.
     RemoveRoute(Route),
+    /// Makes or takes away the route of a diversion.
+    DivertedRoute(Diversion, AddressFamily, bool),
+    /// Makes or takes away the rule of a diversion.
+    DivertedRule(Diversion, AddressFamily, bool),
     /// A permanent neighbour; replaces one with the same address.
     Neighbour(Neighbour),
 }
@@ -244,6 +307,16 @@ impl<'ns> Request<'ns> {
             }
             Self::Route(route) => (RouteNetlinkMessage::NewRoute(route.message()), NLM_F_CREATE | NLM_F_EXCL),
             Self::RemoveRoute(route) => (RouteNetlinkMessage::DelRoute(route.message()), 0),
+            Self::DivertedRoute(diversion, family, true) => {
+                (RouteNetlinkMessage::NewRoute(diversion.route(*family)), NLM_F_CREATE | NLM_F_EXCL)
+            }
+            Self::DivertedRoute(diversion, family, false) => {
+                (RouteNetlinkMessage::DelRoute(diversion.route(*family)), 0)
+            }
+            Self::DivertedRule(diversion, family, true) => {
+                (RouteNetlinkMessage::NewRule(diversion.rule(*family)), NLM_F_CREATE | NLM_F_EXCL)
+            }
+            Self::DivertedRule(diversion, family, false) => (RouteNetlinkMessage::DelRule(diversion.rule(*family)), 0),
             Self::Neighbour(neighbour) => {
                 let mut message = NeighbourMessage::default();
                 message.header.family = family(neighbour.address);
@@ -314,6 +387,14 @@ impl fmt::Display for Request<'_> {
             }
             Self::RemoveRoute(route) => {
                 write!(f, "remove the route {}/{} over link {}", route.destination, route.length, route.link)
+            }
+            Self::DivertedRoute(diversion, family, make) => {
+                let verb = if *make { "add" } else { "remove" };
+                write!(f, "{verb} the local route of table {} ({family:?})", diversion.table)
+            }
+            Self::DivertedRule(Diversion { mark, mask, table, .. }, family, make) => {
+                let verb = if *make { "add" } else { "remove" };
+                write!(f, "{verb} the rule from mark {mark:#x}/{mask:#x} to table {table} ({family:?})")
             }
             Self::Neighbour(neighbour) => {
                 write!(f, "add the neighbour {} at {} on link {}", neighbour.address, neighbour.mac, neighbour.link)
