@@ -3,6 +3,8 @@
 //! What is in the kernel stays in force until the one small switch: new sets are filled while nothing
 //! refers to them, then rules and maps change together, then what nobody needs goes.
 
+use std::{net::IpAddr, time::Duration};
+
 use crate::ruleset::{Chain, Key, Name, Rule, Ruleset, SetKind, Verdict};
 
 /// One thing to change in the kernel.
@@ -47,6 +49,13 @@ pub enum Change {
         /// The elements.
         elements: Vec<(Key, Option<Verdict>)>,
     },
+    /// Put learned addresses into a set of these. One that is there keeps what is left of its time.
+    AddLearned {
+        /// The set.
+        set: Name,
+        /// The addresses.
+        elements: Vec<Learned>,
+    },
     /// Take elements out of a set or map; they must be there.
     DeleteElements {
         /// The set.
@@ -56,6 +65,17 @@ pub enum Change {
         /// Their keys.
         keys: Vec<Key>,
     },
+}
+
+/// An address of a set of [learned](SetKind::Learned) ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// The address.
+    pub address: IpAddr,
+    /// How long it stays in the set; the kernel counts in milliseconds, and at least one.
+    pub left: Duration,
+    /// What it was learned from, at most 253 bytes: the kernel keeps it beside the address.
+    pub why: String,
 }
 
 /// The changes from one ruleset to the next, in two parts.

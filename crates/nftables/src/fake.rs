@@ -148,6 +148,13 @@ fn take(slot: &mut Option<Ruleset>, change: &Change) -> Result<(), Refusal> {
                 add_element(table, set, key, verdict.as_ref())?;
             }
         }
+        // What is learned is no part of a ruleset.
+        Change::AddLearned { set, .. } => {
+            let found = table.sets.get(set).ok_or_else(|| Refusal::Missing(set.clone()))?;
+            if !matches!(found.kind, SetKind::Learned(_)) {
+                return Err(Refusal::WrongElement("a learned address".to_owned(), set.clone()));
+            }
+        }
         Change::DeleteElements { set, keys, .. } => {
             let found = table.sets.get_mut(set).ok_or_else(|| Refusal::Missing(set.clone()))?;
             for key in keys {

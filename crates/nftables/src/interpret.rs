@@ -66,8 +66,20 @@ pub struct Broken {
 /// # Errors
 /// When the ruleset is not whole.
 pub fn forward(ruleset: &Ruleset, packet: &Packet) -> Result<Passage, Broken> {
+    forward_with(ruleset, packet, &|_, _| false)
+}
+
+/// The same where addresses were learned: `learned` says whether the set of that name has an address.
+///
+/// # Errors
+/// When the ruleset is not whole.
+pub fn forward_with(
+    ruleset: &Ruleset,
+    packet: &Packet,
+    learned: &dyn Fn(&str, IpAddr) -> bool,
+) -> Result<Passage, Broken> {
     let passage = Passage { accepted: true, counted: BTreeMap::new(), logged: Vec::new() };
-    let mut walk = Walk { ruleset, packet, passage, steps: 0, depth: 0 };
+    let mut walk = Walk { ruleset, packet, learned, passage, steps: 0, depth: 0 };
     let decided = walk.chain(FORWARD)?;
     walk.passage.accepted = decided != Some(Decided::Drop);
     Ok(walk.passage)
@@ -90,6 +102,7 @@ enum Next {
 struct Walk<'a> {
     ruleset: &'a Ruleset,
     packet: &'a Packet,
+    learned: &'a dyn Fn(&str, IpAddr) -> bool,
     passage: Passage,
     /// How many chains have been entered, and how many of them are to come back to.
     steps: usize,
@@ -238,6 +251,7 @@ impl Walk<'_> {
                 let holds = |key: &Key| matches!(key, Key::Ports(of, range) if *of == protocol && range.contains(port));
                 elements.iter().find(|(key, _)| holds(key)).map(|(_, verdict)| verdict.clone())
             }
+            (SetKind::Learned(_), Key::Address(address)) => (self.learned)(set, address).then_some(None),
             (_, key) => elements.get(&key).cloned(),
         })
     }

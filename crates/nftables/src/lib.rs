@@ -12,6 +12,7 @@
 pub mod difference;
 pub mod draft;
 pub mod fake;
+pub mod held;
 pub mod interpret;
 pub mod judged;
 pub mod netlink;

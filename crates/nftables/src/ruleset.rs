@@ -52,6 +52,9 @@ pub enum SetKind {
     AddressRanges(Family),
     /// Source and destination address, hashed.
     AddressPairs(Family),
+    /// Addresses that somebody learns, each for a while, hashed. Which they are is no part of a ruleset: its
+    /// sets of this kind are empty, and what is in the kernel's is left alone.
+    Learned(Family),
     /// Protocol and port, hashed.
     Ports,
     /// Protocol and range of ports.

@@ -34,7 +34,7 @@ fn set(text: &mut String, name: &str, set: &Set) {
     let word = if set.is_map { "map" } else { "set" };
     let verdict = if set.is_map { " : verdict" } else { "" };
     let (key, interval) = match set.kind {
-        SetKind::Addresses(family) => (address_type(family).to_owned(), false),
+        SetKind::Addresses(family) | SetKind::Learned(family) => (address_type(family).to_owned(), false),
         SetKind::AddressRanges(family) => (address_type(family).to_owned(), true),
         SetKind::AddressPairs(family) => (format!("{0} . {0}", address_type(family)), false),
         SetKind::Ports => ("inet_proto . inet_service".to_owned(), false),
@@ -43,6 +43,9 @@ fn set(text: &mut String, name: &str, set: &Set) {
     _ = writeln!(text, "\t{word} {name} {{\n\t\ttype {key}{verdict}");
     if interval {
         text.push_str("\t\tflags interval\n");
+    }
+    if matches!(set.kind, SetKind::Learned(_)) {
+        text.push_str("\t\tflags timeout\n");
     }
     if let Some(comment) = &set.comment {
         _ = writeln!(text, "\t\tcomment {}", quoted(comment));

@@ -3,12 +3,15 @@
 use std::ops::Range;
 
 use super::attribute::Writer;
-use super::element::{layout, write as write_element};
+use super::element::{layout, write as write_element, write_learned};
 use super::expression::write_all;
 use super::message::message;
 use super::uapi::{LIST_ELEMENT, chain, element, netlink, request, rule, set, table};
 use crate::difference::Change;
 use crate::ruleset::{FORWARD, Key, SetKind, TABLE, Verdict};
+
+/// How many learned addresses go into one list, which is of at most 64 KiB: a key and its name take 320 bytes.
+const LEARNED_AT_ONCE: usize = 128;
 
 /// Takes the messages of one change, each with the positions of the elements in it.
 pub(super) trait Sink {
@@ -75,6 +78,22 @@ pub(super) fn write<S: Sink>(
         Change::AddElements { set, kind, elements } => {
             let list = List { request: request::NEW_ELEMENT, flags: netlink::CREATE, set, kind: *kind, list_limit };
             list.write(elements, |(key, verdict)| (key, verdict.as_ref()), scratch, sink)
+        }
+        Change::AddLearned { set, elements } => {
+            let mut at = 0;
+            for now in elements.chunks(LEARNED_AT_ONCE) {
+                scratch.truncate(0);
+                message(scratch, request::NEW_ELEMENT, netlink::CREATE, 0, |writer| {
+                    writer.text(element::LIST_TABLE, TABLE);
+                    writer.text(element::LIST_SET, set);
+                    writer.nest(element::LIST_ELEMENTS, |writer| {
+                        now.iter().for_each(|learned| write_learned(writer, learned));
+                    });
+                });
+                sink.message(scratch, at..at + now.len())?;
+                at += now.len();
+            }
+            Ok(())
         }
         Change::DeleteElements { set, kind, keys } => {
             let list = List { request: request::DELETE_ELEMENT, flags: 0, set, kind: *kind, list_limit };
@@ -185,6 +204,7 @@ pub(super) fn describe(change: &Change) -> String {
             let is_map = elements.iter().any(|(_, verdict)| verdict.is_some());
             format!("add {} to {} {set}", count(elements.len()), noun(is_map))
         }
+        Change::AddLearned { set, elements } => format!("add {} to set {set}", count(elements.len())),
         Change::DeleteElements { set, keys, .. } => format!("delete {} of set {set}", count(keys.len())),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use palisade_engine::model::{Family, PortRange, Protocol};
 
@@ -13,6 +14,7 @@ use super::attribute::{Attributes, Writer};
 use super::expression::write_verdict;
 use super::listing;
 use super::uapi::{LIST_ELEMENT, element as uapi, set};
+use crate::difference::Learned;
 use crate::ruleset::{Key, SetKind, Verdict};
 
 /// What NEWSET says of a kind of keys.
@@ -35,15 +37,17 @@ const INET_SERVICE: u32 = 13;
 /// What NEWSET says of a kind of keys.
 pub(super) fn layout(kind: SetKind) -> Layout {
     let (address_type, address_length) = match kind {
-        SetKind::Addresses(Family::V6) | SetKind::AddressRanges(Family::V6) | SetKind::AddressPairs(Family::V6) => {
-            (IPV6_ADDRESS, 16)
-        }
+        SetKind::Addresses(Family::V6)
+        | SetKind::AddressRanges(Family::V6)
+        | SetKind::AddressPairs(Family::V6)
+        | SetKind::Learned(Family::V6) => (IPV6_ADDRESS, 16),
         _ => (IPV4_ADDRESS, 4),
     };
     let port_type = (INET_PROTO << 6) | INET_SERVICE;
     let (key_type, key_length, flags, fields): (_, _, _, &[u32]) = match kind {
         SetKind::Addresses(_) => (address_type, address_length, 0, &[]),
         SetKind::AddressRanges(_) => (address_type, address_length, set::INTERVAL, &[]),
+        SetKind::Learned(_) => (address_type, address_length, set::TIMEOUT, &[]),
         SetKind::AddressPairs(_) => ((address_type << 6) | address_type, 2 * address_length, 0, &[]),
         SetKind::Ports => (port_type, 8, 0, &[]),
         SetKind::PortRanges => (port_type, 8, set::INTERVAL | set::CONCAT, &[1, 2]),
@@ -53,12 +57,17 @@ pub(super) fn layout(kind: SetKind) -> Layout {
 
 /// The kind with this layout, if it is one of ours.
 pub(super) fn kind(key_type: u32, flags: u32) -> Option<SetKind> {
-    let of = Family::ALL.into_iter();
-    let kinds = of
-        .flat_map(|family| [SetKind::Addresses(family), SetKind::AddressRanges(family), SetKind::AddressPairs(family)]);
+    let kinds = Family::ALL.into_iter().flat_map(|family| {
+        [
+            SetKind::Addresses(family),
+            SetKind::AddressRanges(family),
+            SetKind::AddressPairs(family),
+            SetKind::Learned(family),
+        ]
+    });
     kinds.chain([SetKind::Ports, SetKind::PortRanges]).find(|kind| {
         let layout = layout(*kind);
-        layout.key_type == key_type && layout.flags == flags & (set::INTERVAL | set::CONCAT)
+        layout.key_type == key_type && layout.flags == flags & (set::INTERVAL | set::CONCAT | set::TIMEOUT)
     })
 }
 
@@ -105,6 +114,24 @@ pub(super) fn write(writer: &mut Writer, kind: SetKind, key: &Key, verdict: Opti
             writer.set_fault("a range has no place in a set of single keys");
         }
     }
+}
+
+/// Writes the list member of a learned address.
+pub(super) fn write_learned(writer: &mut Writer, learned: &Learned) {
+    // 0 would be for ever.
+    let left = u64::try_from(learned.left.as_millis()).unwrap_or(u64::MAX).max(1);
+    writer.nest(LIST_ELEMENT, |writer| {
+        writer.nest(uapi::KEY, |writer| writer.value(uapi::DATA_VALUE, &octets(learned.address)));
+        writer.be64(uapi::TIMEOUT, left);
+        writer.comment(uapi::USERDATA, uapi::COMMENT, &learned.why);
+    });
+}
+
+/// The learned address of a list member; `None`: none of ours.
+pub(super) fn read_learned(member: &Attributes<'_>) -> Option<Learned> {
+    let address = address(member.nested(uapi::KEY).get(uapi::DATA_VALUE)?)?;
+    let left = member.be64(uapi::EXPIRATION).map(Duration::from_millis)?;
+    Some(Learned { address, left, why: member.comment(uapi::USERDATA, uapi::COMMENT)? })
 }
 
 fn member(writer: &mut Writer, key: &[u8], end: Option<&[u8]>, verdict: Option<&Verdict>, flags: u32) {
@@ -215,7 +242,7 @@ impl Reader {
             return Some(());
         }
         let key = match self.kind {
-            SetKind::Addresses(_) | SetKind::AddressRanges(_) => Key::Address(address(key)?),
+            SetKind::Addresses(_) | SetKind::AddressRanges(_) | SetKind::Learned(_) => Key::Address(address(key)?),
             SetKind::AddressPairs(_) => {
                 let (source, destination) = key.split_at_checked(key.len() / 2)?;
                 Key::Pair(address(source)?, address(destination)?)

@@ -24,6 +24,7 @@ mod error;
 mod expression;
 #[cfg(test)]
 mod golden;
+mod hold;
 mod listing;
 mod message;
 mod read_back;
@@ -31,6 +32,7 @@ mod snapshot;
 mod socket;
 mod translate;
 mod uapi;
+mod whole;
 
 pub use error::{Applied, ApplyError, OpenError, ReadError, Refusal, Stage};
 pub use snapshot::{ChainState, Entry, RuleCounter, RuleState, SetState, Snapshot, rule_listing};

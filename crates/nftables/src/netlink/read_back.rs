@@ -14,19 +14,21 @@
 //! somebody else changed our table, and strangers who change theirs every second must not keep us from
 //! reading ours.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::attribute::{Attributes, Writer, attributes};
-use super::element::{Reader, kind};
+use super::element::{Reader, kind, read_learned};
 use super::error::ReadError;
 use super::listing;
 use super::message::Message;
 use super::snapshot::{ChainState, Entry, RuleCounter, RuleState, SetState, Snapshot};
 use super::socket::Kernel;
 use super::uapi::{LIST_ELEMENT, chain, element, generation, nfnetlink, request, rule, set, table};
-use crate::ruleset::{Name, Ruleset, TABLE};
+use crate::difference::Learned;
+use crate::ruleset::{Name, Ruleset, SetKind, TABLE};
 
 /// How often a dump is tried.
 const ATTEMPTS: usize = 50;
@@ -128,16 +130,30 @@ impl Kernel {
         Ok(snapshot)
     }
 
+    /// The addresses in every set of [learned](SetKind::Learned) ones, by the set's name.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked, or changes the sets all the time.
+    pub fn learned(&mut self) -> Result<BTreeMap<Name, Vec<Learned>>, ReadError> {
+        let mut generation = self.generation()?;
+        let names = self.settled(&mut generation, "the sets", request::GET_SET, ours(set::TABLE), |message| {
+            let attributes = message.attributes();
+            let kind = kind(attributes.be32(set::KEY_TYPE)?, attributes.be32(set::FLAGS).unwrap_or(0))?;
+            matches!(kind, SetKind::Learned(_)).then(|| attributes.text(set::NAME)).flatten()
+        })?;
+        let mut learned = BTreeMap::new();
+        for name in names {
+            let parts = self.members(&mut generation, &name)?;
+            let members = parts.iter().flat_map(|part| attributes(part)).filter(|member| member.kind == LIST_ELEMENT);
+            let addresses = members.filter_map(|member| read_learned(&attributes(member.value))).collect();
+            learned.insert(name, addresses);
+        }
+        Ok(learned)
+    }
+
     fn elements(&mut self, generation: &mut u32, name: &str, state: &mut SetState) -> Result<(), ReadError> {
         let Some(kind) = state.kind else { return Ok(()) };
-        let content = |writer: &mut Writer| {
-            writer.text(element::LIST_TABLE, TABLE);
-            writer.text(element::LIST_SET, name);
-        };
-        // Decoded only when the dump is known to be whole.
-        let parts = self.settled(generation, &format!("set {name}"), request::GET_ELEMENT, content, |message| {
-            Some(message.attributes().get(element::LIST_ELEMENTS)?.to_vec())
-        })?;
+        let parts = self.members(generation, name)?;
         let mut reader = Reader::new(kind);
         for part in &parts {
             let members = attributes(part).filter(|member| member.kind == LIST_ELEMENT);
@@ -145,6 +161,17 @@ impl Kernel {
         }
         (state.elements, state.strange) = reader.finish();
         Ok(())
+    }
+
+    /// The lists of a set's members, to be decoded: only when a dump is over is it known to be whole.
+    fn members(&mut self, generation: &mut u32, name: &str) -> Result<Vec<Vec<u8>>, ReadError> {
+        let content = |writer: &mut Writer| {
+            writer.text(element::LIST_TABLE, TABLE);
+            writer.text(element::LIST_SET, name);
+        };
+        self.settled(generation, &format!("set {name}"), request::GET_ELEMENT, content, |message| {
+            Some(message.attributes().get(element::LIST_ELEMENTS)?.to_vec())
+        })
     }
 
     fn rules<T>(

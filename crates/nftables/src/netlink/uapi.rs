@@ -115,6 +115,7 @@ pub(super) mod set {
 
     pub(crate) const INTERVAL: u32 = 0x04;
     pub(crate) const MAP: u32 = 0x08;
+    pub(crate) const TIMEOUT: u32 = 0x10;
     pub(crate) const CONCAT: u32 = 0x80;
 
     /// NFT_DATA_VERDICT, as a set's data type.
@@ -135,7 +136,14 @@ pub(super) mod element {
     pub(crate) const KEY: u16 = 1;
     pub(crate) const DATA: u16 = 2;
     pub(crate) const FLAGS: u16 = 3;
+    /// In milliseconds.
+    pub(crate) const TIMEOUT: u16 = 4;
+    /// What is left of it, in milliseconds.
+    pub(crate) const EXPIRATION: u16 = 5;
+    pub(crate) const USERDATA: u16 = 6;
     pub(crate) const KEY_END: u16 = 10;
+    /// NFTNL_UDATA_SET_ELEM_COMMENT.
+    pub(crate) const COMMENT: u8 = 0;
     pub(crate) const INTERVAL_END: u32 = 1;
 
     pub(crate) const DATA_VALUE: u16 = 1;
@@ -172,6 +180,7 @@ pub(super) mod expression {
     pub(crate) const CT_DREG: u16 = 1;
     pub(crate) const CT_KEY: u16 = 2;
     pub(crate) const CT_STATE: u32 = 0;
+    pub(crate) const CT_DIRECTION: u32 = 1;
     pub(crate) const CT_MARK: u32 = 3;
 
     pub(crate) const PAYLOAD_DREG: u16 = 1;
@@ -220,6 +229,10 @@ pub(super) mod expression {
     pub(crate) const NAT_FAMILY: u16 = 2;
     pub(crate) const NAT_ADDRESS_MIN: u16 = 3;
     pub(crate) const NAT_PORT_MIN: u16 = 5;
+
+    pub(crate) const TPROXY_FAMILY: u16 = 1;
+    pub(crate) const TPROXY_ADDRESS: u16 = 2;
+    pub(crate) const TPROXY_PORT: u16 = 3;
 
     pub(crate) const LIMIT_RATE: u16 = 1;
     pub(crate) const LIMIT_UNIT: u16 = 2;

@@ -7,8 +7,8 @@ use std::{
 
 use palisade_engine::{
     PolicyProgram,
-    compile::{BlockId, IdentityId, NodeSetId, SelectorId},
-    model::{Cluster, Family, Name, Protocol},
+    compile::{BlockId, IdentityId, NameListId, NodeSetId, SelectorId},
+    model::{Cluster, DomainName, Family, Name, Protocol},
     sets::PrefixSet,
 };
 use rustc_hash::FxHashMap;
@@ -30,6 +30,7 @@ pub(super) enum Who {
     Pods(SelectorId),
     Block(BlockId),
     Nodes(NodeSetId),
+    Names(NameListId),
 }
 
 /// Peers of which any may be the other end: equal unions have one id.
@@ -193,8 +194,8 @@ impl PodSet {
                 (_, Some(port)) => ports.identities(port).for_each(&mut add),
                 (Who::Pods(selector), None) => program.selected(selector).for_each(&mut add),
                 // These two are never asked for by pod: anyone needs no set, and a block has one of prefixes.
-                // Nodes are no pods.
-                (Who::Anyone | Who::Block(_) | Who::Nodes(_), None) => {}
+                // Nodes are no pods, and what names resolve to is learned.
+                (Who::Anyone | Who::Block(_) | Who::Nodes(_) | Who::Names(_), None) => {}
             }
         }
         Set { kind: SetKind::Addresses(self.family), is_map: false, comment: Some(self.comment.clone()), elements }
@@ -216,8 +217,8 @@ impl Peer {
                 Who::Anyone => true,
                 Who::Pods(selector) => program.selects(selector, id),
                 Who::Block(block) => program.block(block).contains(address),
-                // No pod is a node.
-                Who::Nodes(_) => false,
+                // No pod is a node, and no name gives a name to a port.
+                Who::Nodes(_) | Who::Names(_) => false,
             }
     }
 
@@ -227,6 +228,7 @@ impl Peer {
             Who::Pods(selector) => program.selector_text(selector).to_owned(),
             Who::Block(block) => program.block(block).to_string(),
             Who::Nodes(nodes) => program.node_set_text(nodes).to_owned(),
+            Who::Names(names) => texts(program.name_list(names)).join(" | "),
         };
         match &self.with_port {
             None => who,
@@ -239,12 +241,15 @@ impl Peer {
 /// need.
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
-    /// In the order in which they are asked: per family pods by address, then nodes, then prefixes.
+    /// In the order in which they are asked: per family pods by address, then nodes, then prefixes, then what
+    /// names resolve to.
     pub(super) asked: Vec<Lookup>,
     /// The sets of pods, by name.
     pub(super) pods: Vec<(String, PodSet)>,
     /// The sets of nodes and of prefixes, by name.
     pub(super) fixed: Vec<(String, Set)>,
+    /// The sets of addresses that are learned, by name, each with what is learned from.
+    pub(super) learned: Vec<(String, Vec<DomainName>)>,
 }
 
 impl Lookups {
@@ -257,15 +262,19 @@ impl Lookups {
         peers: impl Iterator<Item = &'p Peer>,
     ) -> Self {
         let (mut pods, mut blocks, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut names: Vec<DomainName> = Vec::new();
         for peer in peers {
             match (peer.who, &peer.with_port) {
                 (Who::Block(id), None) => blocks.push(program.block(id)),
                 (Who::Nodes(id), None) => nodes.push(id),
-                // No node gives a name to a port.
-                (Who::Nodes(_), Some(_)) => {}
+                (Who::Names(id), None) => names.extend_from_slice(program.name_list(id)),
+                // Only pods give names to ports.
+                (Who::Nodes(_) | Who::Names(_), Some(_)) => {}
                 _ => pods.push(peer.clone()),
             }
         }
+        names.sort_unstable();
+        names.dedup();
         let prefixes: PrefixSet = blocks.into_iter().collect();
         let mut lookups = Self::default();
         for &family in families {
@@ -286,6 +295,12 @@ impl Lookups {
                 let (name, set) = prefix_set(&prefixes, family);
                 lookups.asked.push(Lookup::Set(family, name.clone()));
                 lookups.fixed.push((name, set));
+            }
+            if !names.is_empty() {
+                let (name, set) = learned_set(&names, family);
+                lookups.asked.push(Lookup::Set(family, name.clone()));
+                lookups.fixed.push((name.clone(), set));
+                lookups.learned.push((name, names.clone()));
             }
         }
         let whole = families.iter().filter(|family| prefixes.is_all_in(**family));
@@ -315,6 +330,19 @@ fn node_set(cluster: &Cluster, program: &PolicyProgram, sets: &[NodeSetId], fami
     let name = content_name(&format!("nodes{}", digit(family)), &text);
     let comment = Some(shortened(text, 120));
     (name, Set { kind: SetKind::Addresses(family), is_map: false, comment, elements })
+}
+
+/// The addresses that names resolve to, by the names as [`pod_set`]: equal lists share what was learned, and
+/// keep it through changes of policy.
+fn learned_set(names: &[DomainName], family: Family) -> (String, Set) {
+    let text = texts(names).join(" | ");
+    let name = content_name(&format!("names{}", digit(family)), &text);
+    let comment = Some(shortened(text, 120));
+    (name, Set { kind: SetKind::Learned(family), is_map: false, comment, elements: BTreeMap::new() })
+}
+
+fn texts(names: &[DomainName]) -> Vec<&str> {
+    names.iter().map(DomainName::as_str).collect()
 }
 
 fn prefix_set(prefixes: &PrefixSet, family: Family) -> (String, Set) {

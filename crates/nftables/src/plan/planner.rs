@@ -13,7 +13,7 @@ use std::{
 use palisade_engine::{
     PolicyProgram,
     compile::{IdentityId, ProfileId, SelectorId, Touched},
-    model::{Cluster, Direction, Endpoint, Family, NodeId, PodAddresses, PodId, Protocol},
+    model::{Cluster, Direction, DomainName, Endpoint, Family, NodeId, PodAddresses, PodId, Protocol},
     sets::PrefixSet,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -46,6 +46,8 @@ pub struct Planner {
     set_users: FxHashMap<Name, usize>,
     denials: BTreeMap<Name, ProfileId>,
     pod_sets: FxHashMap<Name, PodSet>,
+    /// The sets of addresses that are learned, each with the names that they are learned from.
+    learned: BTreeMap<Name, Vec<DomainName>>,
     by_selector: FxHashMap<SelectorId, BTreeSet<Name>>,
     /// The sets that ask for a named port, of whomever.
     by_port: FxHashMap<(palisade_engine::model::Name, Protocol), BTreeSet<Name>>,
@@ -69,6 +71,8 @@ struct Installed {
     chain: Name,
     chains: Vec<Name>,
     sets: Vec<Name>,
+    /// Whether it asks for addresses that are learned.
+    learns: bool,
     ports: BTreeSet<(palisade_engine::model::Name, Protocol)>,
 }
 
@@ -95,6 +99,7 @@ impl Planner {
             set_users: FxHashMap::default(),
             denials: BTreeMap::new(),
             pod_sets: FxHashMap::default(),
+            learned: BTreeMap::new(),
             by_selector: FxHashMap::default(),
             by_port: FxHashMap::default(),
             options,
@@ -163,6 +168,22 @@ impl Planner {
     /// The profiles behind each chain that drops, by its name, which is also the prefix of its log.
     pub fn denials(&self) -> &BTreeMap<Name, ProfileId> {
         &self.denials
+    }
+
+    /// The sets of addresses that are learned, each with the names that they are learned from. They are part of
+    /// the ruleset, but for their elements.
+    pub fn learned(&self) -> &BTreeMap<Name, Vec<DomainName>> {
+        &self.learned
+    }
+
+    /// The addresses of this node's pods for which addresses are learned.
+    pub fn learning(&self) -> BTreeSet<IpAddr> {
+        if self.learned.is_empty() {
+            return BTreeSet::new();
+        }
+        let learns = |key: &PieceKey| self.pieces.get(key).is_some_and(|piece| piece.learns);
+        let pods = self.pods.values().filter(|pod| pod.pieces.iter().flatten().any(learns));
+        pods.flat_map(|pod| pod.addresses.iter()).collect()
     }
 
     /// How many profiles isolate a pod of this node.
@@ -286,7 +307,9 @@ impl Planner {
     fn install(&mut self, sight: Sight<'_>, key: &PieceKey, users: usize, draft: &mut Draft) -> Installed {
         let Sight { cluster, program } = sight;
         let planner = ProfilePlanner::new(cluster, program, &self.options, &self.ports, &self.families);
-        let Piece { chain, chains, sets, pods, denials, ports } = planner.plan(key);
+        let Piece { chain, chains, sets, pods, learned, denials, ports } = planner.plan(key);
+        let learns = !learned.is_empty();
+        self.learned.extend(learned);
         let names = (chains.keys().cloned().collect(), sets.keys().chain(pods.keys()).cloned().collect());
         for (name, set) in sets {
             if count(&mut self.set_users, &name) {
@@ -307,7 +330,7 @@ impl Planner {
         }
         self.denials.extend(denials.into_iter().map(|name| (name, key.0)));
         let (chains, sets) = names;
-        Installed { users, chain, chains, sets, ports }
+        Installed { users, chain, chains, sets, learns, ports }
     }
 
     fn uninstall(&mut self, piece: &Installed, draft: &mut Draft) {
@@ -320,6 +343,7 @@ impl Planner {
         for name in &piece.sets {
             if discount(&mut self.set_users, name) {
                 draft.remove_set(name);
+                self.learned.remove(name);
                 if let Some(set) = self.pod_sets.remove(name) {
                     self.index(name, &set, |names, name| _ = names.remove(name));
                 }
@@ -335,7 +359,7 @@ impl Planner {
                 (_, Some((port, protocol, _))) => {
                     change(self.by_port.entry((port.clone(), *protocol)).or_default(), name);
                 }
-                (Who::Anyone | Who::Block(_) | Who::Nodes(_), _) => {}
+                (Who::Anyone | Who::Block(_) | Who::Nodes(_) | Who::Names(_), _) => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use palisade_engine::{
         Action, IdentityId, Otherwise, Peers, Ports, ProfileId, Rule as PolicyRule, RulePeer, RulePorts, Tier,
         TierRules,
     },
-    model::{Cluster, Direction, Family, PortRange, Protocol},
+    model::{Cluster, Direction, DomainName, Family, PortRange, Protocol},
 };
 use rustc_hash::FxHashMap;
 
@@ -40,6 +40,8 @@ pub(super) struct Piece {
     pub(super) sets: BTreeMap<Name, Set>,
     /// The sets of pods.
     pub(super) pods: BTreeMap<Name, PodSet>,
+    /// What is learned from for some of the sets.
+    pub(super) learned: BTreeMap<Name, Vec<DomainName>>,
     /// The chains among them that drop.
     pub(super) denials: Vec<Name>,
     /// The named ports whose numbers, all over the cluster, it depends on.
@@ -209,6 +211,7 @@ impl<'a> ProfilePlanner<'a> {
             let lookups = Lookups::of(self.cluster, self.program, self.families, self.unions.peers(union));
             self.piece.pods.extend(lookups.pods);
             self.piece.sets.extend(lookups.fixed);
+            self.piece.learned.extend(lookups.learned);
             lookups.asked
         })
     }
@@ -323,12 +326,13 @@ fn peers(peers: &Peers, with_port: Option<(palisade_engine::model::Name, Protoco
     match peers {
         Peers::Any => vec![peer(Who::Anyone)],
         Peers::Of(peers) => {
-            let who = peers.iter().map(|item| match item {
-                RulePeer::Pods { members, .. } => Who::Pods(*members),
-                RulePeer::Block(block) => Who::Block(*block),
-                RulePeer::Nodes { members, .. } => Who::Nodes(*members),
-                // The addresses that are known; whoever learns of others puts them in.
-                RulePeer::Names { known, .. } => Who::Block(*known),
+            let who = peers.iter().flat_map(|item| match item {
+                RulePeer::Pods { members, .. } => vec![Who::Pods(*members)],
+                RulePeer::Block(block) => vec![Who::Block(*block)],
+                RulePeer::Nodes { members, .. } => vec![Who::Nodes(*members)],
+                // The addresses that were told, and those that are learned; a list told whole has no others.
+                RulePeer::Names { known, may_be_outside: false, may_be_inside: false, .. } => vec![Who::Block(*known)],
+                RulePeer::Names { names, known, .. } => vec![Who::Block(*known), Who::Names(*names)],
             });
             who.map(peer).collect()
         }

@@ -15,6 +15,7 @@
 mod against_nft;
 mod changes;
 mod drift;
+mod names;
 mod refusals;
 mod rulesets;
 mod size;
@@ -50,6 +51,8 @@ const TRIALS: &[(&str, Test)] = &[
     ("large_sets_pass_an_ordinary_send_buffer", size::large_sets),
     ("what_is_too_large_for_one_transaction_is_not_sent", size::too_large),
     ("services_are_translated", translations::services),
+    ("learned_addresses_are_kept_and_are_no_drift", names::what_is_learned),
+    ("answers_are_held_for_some_pods", names::answers_are_held),
     ("without_privilege_the_error_says_what_is_missing", refusals::without_privilege),
 ];
 

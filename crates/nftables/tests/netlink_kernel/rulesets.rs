@@ -70,6 +70,7 @@ pub(crate) fn everything() -> Ruleset {
         ("a4", set(SetKind::Addresses(Family::V4), [address("10.0.0.1"), address("10.0.0.2")])),
         ("a6", set(SetKind::Addresses(Family::V6), [address("fd00::1")])),
         ("empty", set(SetKind::Addresses(Family::V6), [])),
+        ("names6", set(SetKind::Learned(Family::V6), [])),
         (
             "r4",
             set(
