@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     change::Kind,
     enforce::Counters,
+    names::NameCounts,
     status::{Status, Watch},
 };
 
@@ -21,6 +22,7 @@ pub(crate) struct Journal {
     disputes: Vec<String>,
     not_held: Option<String>,
     established: Option<String>,
+    names: Option<String>,
     counters: Counters,
 }
 
@@ -44,6 +46,17 @@ impl Journal {
             tracing::info!(resource, "synced");
         }
         said.clone_from(watch);
+    }
+
+    /// Says whether names are learned.
+    pub(crate) fn names(&mut self, counts: &NameCounts) {
+        if counts.trouble != self.names {
+            match &counts.trouble {
+                Some(why) => tracing::warn!(error = why.as_str(), "names are not learned"),
+                None => tracing::info!("names are learned again"),
+            }
+            self.names.clone_from(&counts.trouble);
+        }
     }
 
     /// Says what is new of everything else.

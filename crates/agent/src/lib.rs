@@ -7,6 +7,7 @@
 //!                                        run: the loop ──► status ──► metrics, health
 //!                                           ▲├──► cut ──► conntrack
 //! kernel ──► flow_log: what was logged ─────┘└──► journal: one event for each thing that happens
+//! answers of name servers ──► names ──► kernel, then the pod
 //! ```
 //!
 //! What holds:
@@ -17,6 +18,7 @@
 //! - An object that cannot be understood fails closed for the pods that it means, and stops nothing else
 //!   ([`change::PoisonPolicy::closed`]). Of a Pod what was last understood counts, or nothing: with
 //!   [`palisade_nftables::plan::UnknownPods::Deny`] it is closed then, as any pod that is not known.
+//! - What a domain name resolves to is in force before the pod that asked is told ([`names`]).
 //! - An established connection that the rules come to deny is cut, in both directions ([`cut`]).
 //!
 //! What is not here yet:
@@ -32,6 +34,7 @@ pub mod flow_log;
 pub mod health;
 mod journal;
 pub mod metrics;
+pub mod names;
 pub mod run;
 pub mod state;
 pub mod status;
@@ -42,6 +45,7 @@ pub use current::Current;
 pub use cut::{Cutter, Established, KernelConnections};
 pub use enforce::{Enforcer, Table, cleanup};
 pub use flow_log::FlowLog;
+pub use names::{LearningTable, NameSettings, Names};
 pub use run::{Agent, Input, Settings};
 pub use state::State;
 pub use status::{Shared, Status};

@@ -56,6 +56,22 @@ pub fn text(status: &Status) -> String {
     for ((policy, direction), packets) in &status.denied {
         out.sample(name, &format!("{{policy=\"{}\",direction=\"{direction}\"}}", escaped(policy)), packets);
     }
+    let names = &status.names;
+    for (name, help, value) in [
+        ("names_answers_total", "Answers of name servers that were held.", names.answers),
+        ("names_learned_total", "Addresses of domain names that the kernel was told.", names.learned),
+        (
+            "names_refused_total",
+            "Addresses of the cluster's own under names from outside, not believed.",
+            names.refused,
+        ),
+        ("names_strangers_total", "Answers of name servers that are not believed.", names.strangers),
+        ("names_errors_total", "Addresses not told, and answers not sent on.", names.errors),
+    ] {
+        out.family(name, help, "counter");
+        out.sample(name, "", value);
+    }
+    out.gauge("names_broken", "1 while nothing is learned, though some rule asks.", u64::from(names.trouble.is_some()));
     let sizes = status.sizes;
     for (name, help, value) in [
         ("policies", "NetworkPolicies of the cluster.", sizes.policies),
@@ -65,6 +81,8 @@ pub fn text(status: &Status) -> String {
         ("elements", "Elements of all sets and maps.", sizes.elements),
         ("chains", "Chains in the table.", sizes.chains),
         ("poison_objects", "Objects that cannot be understood.", status.poison.len()),
+        ("names_pods", "Pods of this node whose answers are held.", status.names.pods),
+        ("names_addresses", "Addresses of domain names that are remembered.", status.names.known),
         ("connections_judged", "Connections that the last look had to judge.", established.judged),
         ("disputed_addresses", "Addresses that somebody claims who does not have them.", status.disputes.len()),
     ] {

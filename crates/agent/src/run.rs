@@ -14,16 +14,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_engine::model::Name;
+use ipnet::IpNet;
+use palisade_engine::{
+    model::{Cluster, Name, Node},
+    sets::PrefixSet,
+};
 use palisade_nftables::plan::Options;
 
 use crate::{
-    change::{Change, Event, Kind},
+    change::{Change, Event, Key, Kind},
     current::{Current, NoPlan},
     cut::Cutter,
     enforce::{Done, Enforcer, Failure, Table},
     flow_log::FlowLog,
     journal::Journal,
+    names::Names,
     state::State,
     status::{Shared, Sizes},
     window::Window,
@@ -95,6 +100,7 @@ pub struct Agent<T> {
     status: Shared,
     journal: Journal,
     flows: Option<FlowLog>,
+    names: Option<Names>,
 }
 
 impl<T: Table> Agent<T> {
@@ -116,6 +122,7 @@ impl<T: Table> Agent<T> {
             status: Shared::default(),
             journal: Journal::default(),
             flows: None,
+            names: None,
         }
     }
 
@@ -123,6 +130,14 @@ impl<T: Table> Agent<T> {
     #[must_use]
     pub fn with_cutter(mut self, cutter: Cutter) -> Self {
         self.cutter = Some(cutter);
+        self
+    }
+
+    /// The same, learning what names resolve to. Its table has to be one that
+    /// [begins with what was learned](crate::names::LearningTable).
+    #[must_use]
+    pub fn with_names(mut self, names: Names) -> Self {
+        self.names = Some(names);
         self
     }
 
@@ -154,7 +169,12 @@ impl<T: Table> Agent<T> {
     fn run_on<I: Into<Input>>(&mut self, inputs: &Receiver<I>) {
         loop {
             let now = Instant::now();
-            self.status.with(|status| status.heartbeat = Some(now));
+            let names = self.names.as_ref().map(|names| names.learning().counts());
+            self.status.with(|status| {
+                status.heartbeat = Some(now);
+                status.names = names.unwrap_or_default();
+                self.journal.names(&status.names);
+            });
             let wait = self.due().map_or(TICK, |due| due.saturating_duration_since(now).min(TICK));
             match inputs.recv_timeout(wait) {
                 Ok(first) => {
@@ -240,7 +260,13 @@ impl<T: Table> Agent<T> {
         if let Some(cutter) = &mut self.cutter
             && is_due(cutter.due())
         {
-            cutter.work(now, self.enforcer.in_force());
+            let names = self.names.as_ref();
+            cutter.work(now, self.enforcer.in_force(), &|set, address| {
+                names.is_some_and(|names| names.learning().with(|store| store.has_had(set, address)))
+            });
+            if let Some(names) = names.filter(|_| cutter.has_seen_all()) {
+                names.settled();
+            }
             self.status.with(|status| status.established.clone_from(cutter.counters()));
         }
     }
@@ -252,6 +278,9 @@ impl<T: Table> Agent<T> {
         self.report(now, result, false);
         if let Some(cutter) = &mut self.cutter {
             cutter.look_at(now);
+        }
+        if let (Some(names), Some(current)) = (&mut self.names, &self.current) {
+            names.look_again(current.planner().learning());
         }
     }
 
@@ -281,6 +310,8 @@ impl<T: Table> Agent<T> {
     fn plan(&mut self) -> Result<(), NoPlan> {
         let stirred = self.state.take_stirred();
         let draft = self.enforcer.draft();
+        let is_node = |key: &Key| matches!(key, Key::Node(_));
+        let nodes_differ = stirred.as_ref().is_none_or(|keys| keys.iter().any(is_node));
         let current = self.current.take().zip(stirred);
         let advanced =
             current.and_then(|(mut current, keys)| current.advance(&self.state, &keys, draft).then_some(current));
@@ -315,6 +346,11 @@ impl<T: Table> Agent<T> {
             (status.disputes, status.not_held) = (disputes, not_held);
         });
         let current = current?;
+        if let Some(names) = &mut self.names {
+            let planner = current.planner();
+            let inside = || inside(current.live().cluster());
+            names.planned(planner.learned(), planner.learning(), (anew || nodes_differ).then_some(inside));
+        }
         if let Some(flows) = &mut self.flows {
             let live = current.live();
             flows.planned(live.cluster(), live.program(), current.planner().denials());
@@ -364,4 +400,13 @@ impl<T: Table> Agent<T> {
             self.journal.look(status);
         });
     }
+}
+
+/// Where the cluster's pods and nodes have addresses from.
+fn inside(cluster: &Cluster) -> PrefixSet {
+    let of = |node: &Node| -> Vec<IpNet> {
+        let addresses = node.addresses.iter().map(|address| IpNet::from(*address));
+        node.pod_prefixes.iter().copied().chain(addresses).collect()
+    };
+    cluster.nodes().flat_map(|(_, node)| of(node)).collect()
 }

@@ -11,6 +11,7 @@ use crate::{
     cut,
     enforce::Counters,
     flow_log::{Denied, FlowCounts},
+    names::NameCounts,
 };
 
 /// How long the loop may be busy before the agent counts as hung.
@@ -56,6 +57,8 @@ pub struct Status {
     pub flows: FlowCounts,
     /// Why no flows are logged, or no denied packets counted, though they should be.
     pub flow_trouble: Option<String>,
+    /// What was learned of domain names.
+    pub names: NameCounts,
     /// When the loop last came round; `None`: it has not begun.
     pub heartbeat: Option<Instant>,
 }

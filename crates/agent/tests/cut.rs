@@ -87,7 +87,7 @@ fn own(cluster: &Cluster, node: NodeId) -> HashSet<IpAddr> {
 /// What is to happen to each of some flows.
 fn actions(ruleset: &Ruleset, flows: &[Flow], own: &HashSet<IpAddr>) -> HashMap<Tuple, Action> {
     let connections = connections(flows, own, judged(ruleset).as_ref(), BIT);
-    let actions = connections.iter().filter_map(|c| Some((c.original, action(ruleset, c).unwrap()?)));
+    let actions = connections.iter().filter_map(|c| Some((c.original, action(ruleset, c, &|_, _| false).unwrap()?)));
     actions.collect()
 }
 
@@ -223,7 +223,7 @@ fn settle(cutter: &mut Cutter, ruleset: &Ruleset) {
     let mut now = start;
     while let Some(due) = cutter.due() {
         now = now.max(due);
-        cutter.work(now, Some(ruleset));
+        cutter.work(now, Some(ruleset), &|_, _| false);
         thread::sleep(Duration::from_micros(20));
         assert!(start.elapsed() < PATIENCE, "{cutter:?}");
     }
@@ -301,7 +301,7 @@ fn failures_are_counted_and_made_up_for() {
     let mut cutter = Cutter::start(Established::Cut, BIT, Box::new(table.clone())).unwrap();
     // Nothing happens as long as it is not known what is in force.
     cutter.enforced(Instant::now(), true);
-    cutter.work(Instant::now(), None);
+    cutter.work(Instant::now(), None, &|_, _| false);
     assert!(cutter.due().is_some() && table.with(|fake| fake.lists) == 0);
     settle(&mut cutter, &first);
     assert_eq!(table.cut(), wanted(&first, &flows));

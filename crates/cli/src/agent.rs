@@ -3,6 +3,7 @@
 mod flows;
 mod init;
 mod journal;
+mod names;
 mod pods;
 mod taint;
 
@@ -15,8 +16,8 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use palisade_agent::{
-    Agent, Change, Cutter, Established, Event, Input, KernelConnections, Key, Kind, Object, Poison, Settings, cleanup,
-    cut::clear_marks, health::Server,
+    Agent, Change, Cutter, Established, Event, Input, KernelConnections, Key, Kind, LearningTable, Names, Object,
+    Poison, Settings, cleanup, cut::clear_marks, health::Server,
 };
 use palisade_engine::model::{Name, ObjectRef};
 use palisade_nftables::{netlink::Kernel, plan::Options};
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     let mut kernel = Kernel::open().context("cannot speak with nftables (`palisade doctor` says what is missing)")?;
     if let Some(AgentCommand::Cleanup) = arguments.command {
         cleanup(&mut kernel).map_err(|failure| anyhow!("cannot remove table inet palisade: {failure}"))?;
+        palisade_agent::names::cleanup(&mut kernel).context("answers of name servers are still held")?;
         let cut_mark = Options::default().cut_mark;
         let cleared = KernelConnections::open().map_err(anyhow::Error::from);
         match cleared.and_then(|mut table| clear_marks(&mut table, cut_mark).map_err(|why| anyhow!(why))) {
@@ -66,7 +68,9 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     };
     let connections = KernelConnections::open().context("cannot read this node's connections")?;
     let cutter = Cutter::start(established, settings.options.cut_mark, Box::new(connections))?;
-    let mut agent = Agent::new(settings, kernel).with_cutter(cutter);
+    let names = Names::new(names::settings(&arguments.names)?).context("cannot learn what names resolve to")?;
+    let table = LearningTable::new(kernel, names.learning().clone());
+    let mut agent = Agent::new(settings, table).with_cutter(cutter).with_names(names);
     let status = agent.status();
     let server = Server::start(arguments.listen, status.clone())
         .with_context(|| format!("cannot listen at {}", arguments.listen))?;

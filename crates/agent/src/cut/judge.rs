@@ -75,14 +75,18 @@ pub fn connections(
     flows.iter().filter_map(connection).collect()
 }
 
-/// What is to happen to a connection; `None`: nothing, it is as it should be.
+/// Whether a set of learned addresses has, or had, an address.
+pub type Learned<'a> = &'a dyn Fn(&str, IpAddr) -> bool;
+
+/// What is to happen to a connection; `None`: nothing, it is as it should be. One that an address let in whose time
+/// has ended since is as it should be.
 ///
 /// # Errors
 /// When the ruleset is not whole.
-pub fn action(ruleset: &Ruleset, connection: &Connection) -> Result<Option<Action>, Broken> {
+pub fn action(ruleset: &Ruleset, connection: &Connection, learned: Learned<'_>) -> Result<Option<Action>, Broken> {
     let passes = match &connection.first {
         None => true,
-        Some(packet) => interpret::forward(ruleset, packet)?.accepted,
+        Some(packet) => interpret::forward_with(ruleset, packet, learned)?.accepted,
     };
     Ok(match (passes, connection.is_cut) {
         (false, false) => Some(Action::Cut),

@@ -37,7 +37,7 @@ use palisade_nftables::{judged::judged, ruleset::Ruleset};
 
 use self::worker::{Order, Report};
 pub use self::{
-    judge::{Action, Connection, action, connections},
+    judge::{Action, Connection, Learned, action, connections},
     table::{Connections, KernelConnections, OpenError},
 };
 
@@ -169,15 +169,20 @@ impl Cutter {
         Some(self.rested.map_or(due, |rested| due.max(rested)))
     }
 
+    /// Whether every connection that stood at the start has been judged, once and again.
+    pub fn has_seen_all(&self) -> bool {
+        self.counters.looks > 1 && self.counters.error.is_none()
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
     /// Does what is due at `now`, on the rules that are in force, if they are known. Never waits.
-    pub fn work(&mut self, now: Instant, in_force: Option<&Ruleset>) {
+    pub fn work(&mut self, now: Instant, in_force: Option<&Ruleset>, learned: Learned<'_>) {
         if self.look.is_some() {
-            self.go_on(now, in_force);
+            self.go_on(now, in_force, learned);
         } else if self.due().is_some_and(|due| due <= now) {
             match in_force {
                 Some(ruleset) => self.begin(now, ruleset),
@@ -202,7 +207,7 @@ impl Cutter {
     }
 
     /// Judges the next piece, if it is there: no more, so that changes do not wait.
-    fn go_on(&mut self, now: Instant, in_force: Option<&Ruleset>) {
+    fn go_on(&mut self, now: Instant, in_force: Option<&Ruleset>, learned: Learned<'_>) {
         let Some((poll_at, cut)) = &mut self.look else { return };
         let Some(ruleset) = in_force else {
             *poll_at = now + SLOW_POLL;
@@ -215,7 +220,7 @@ impl Cutter {
             Ok(Report::Seen(piece)) => {
                 let mut changes = Vec::new();
                 for connection in &piece {
-                    let action = match action(ruleset, connection) {
+                    let action = match action(ruleset, connection, learned) {
                         Ok(Some(Action::Cut)) if self.mode == Established::Keep => None,
                         Ok(action) => action,
                         Err(broken) => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{FlowArguments, Format, InitArguments, Input, JournalArguments, PodArguments};
+use super::{FlowArguments, Format, InitArguments, Input, JournalArguments, NameArguments, PodArguments};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -42,6 +42,7 @@ on when the change is undone; --established=keep lets it live.
 Examples:
   palisade agent --node worker-1
   palisade agent --node worker-1 --unknown-pods=deny --pod-interface veth
+  palisade agent --node worker-1 --names-server 10.96.0.10
   palisade agent --node worker-1 --log=denied,accepted --sample 100 --flow-log /var/log/palisade/flows.jsonl
   curl localhost:9402/readyz localhost:9402/metrics
   palisade agent cleanup"
@@ -56,6 +57,9 @@ pub(crate) struct AgentArguments {
 
     #[command(flatten)]
     pub(crate) pods: PodArguments,
+
+    #[command(flatten)]
+    pub(crate) names: NameArguments,
 
     /// Where /healthz, /readyz and /metrics are answered
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9402")]

@@ -5,6 +5,7 @@ mod connections;
 mod flows;
 mod lab;
 mod machine;
+mod names;
 mod node;
 mod questions;
 
@@ -19,6 +20,7 @@ pub(crate) use self::{
     flows::{FlowArguments, Flows, FlowsFormat, JournalArguments, JournalFormat, JournalLevel, Logged},
     lab::{LabChange, LabCommand, LabDown, LabExec, LabList, LabRun, LabUp},
     machine::{AgentArguments, AgentCommand, Completion, Doctor, EstablishedArgument, Man, Ruleset},
+    names::NameArguments,
     node::{InitArguments, PodArguments, UnknownPodsArgument},
     questions::{Coverage, Describe, DescribeFormat, Explain, Reach, TestArguments, TestFormat, Verdicts},
 };
@@ -71,7 +73,7 @@ pub(crate) enum Command {
     /// The nftables ruleset that a node would get
     Ruleset(Ruleset),
     /// Enforce the cluster's policies on this node
-    Agent(AgentArguments),
+    Agent(Box<AgentArguments>),
     /// What an agent logged: connections that were denied or accepted, and why
     Flows(Flows),
     /// Whether this machine can enforce policies, and what to do if not

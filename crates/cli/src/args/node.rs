@@ -67,7 +67,7 @@ pub(crate) struct InitArguments {
     pub(crate) kubeconfig: Option<PathBuf>,
 }
 
-fn prefix(text: &str) -> Result<IpNet, String> {
+pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
     let wrong = || "a network is written as 10.244.1.0/24 or fd00:1::/64".to_owned();
     let prefix: IpNet = text.parse().map_err(|_| wrong())?;
     match prefix.trunc() {
