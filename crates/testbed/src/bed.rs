@@ -33,13 +33,15 @@ pub struct Setup {
     pub pod_interfaces: bool,
     /// Seconds between two audits.
     pub audit_every: u64,
+    /// What agents are told besides.
+    pub arguments: Vec<String>,
 }
 
 impl Setup {
     /// The usual one: the brand that the environment asks for, routed, and agents as they are to be run.
     pub fn of(palisade: impl Into<PathBuf>) -> Self {
         let (brand, wiring) = (Brand::of_environment(), Wiring::Routed);
-        Self { palisade: palisade.into(), brand, wiring, pod_interfaces: true, audit_every: 180 }
+        Self { palisade: palisade.into(), brand, wiring, pod_interfaces: true, audit_every: 180, arguments: Vec::new() }
     }
 }
 
@@ -116,6 +118,7 @@ impl Testbed {
         if self.setup.pod_interfaces {
             arguments.extend(["--pod-interface".to_owned(), POD_INTERFACES.to_owned()]);
         }
+        arguments.extend_from_slice(&self.setup.arguments);
         let log = self.folder.path(&format!("{name}-{port}.log"));
         let health = SocketAddr::from(([127, 0, 0, 1], port));
         station.agents.push(AgentProcess::start(namespace, &self.setup.palisade, &arguments, health, &log)?);

@@ -6,6 +6,7 @@
 //! objects    events in every order, an address of two pods, what comes again, what cannot be understood
 //! table      a reboot, a hand that meddles, a full conntrack table
 //! forged     packets that say they are somebody else's
+//! names      domain names: first packets, time, hostile answers, no agent
 //! processes  kill -9 while connections go on, two agents at once
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 mod api;
 mod forged;
+mod names;
 mod objects;
 mod processes;
 mod stage;
@@ -43,6 +45,8 @@ const FAULTS: &[Fault] = &[
     ("a_hand_meddles", false, table::a_hand_meddles),
     ("a_full_conntrack_table", false, table::full_conntrack),
     ("forged_source_addresses", false, forged::source_addresses),
+    ("the_first_packet_to_a_name_passes", true, names::first_syn),
+    ("names_have_their_time_and_are_not_believed_blindly", true, names::time_and_trust),
     ("killed_at_any_moment", false, processes::killed_at_any_moment),
     ("two_agents_at_once", false, processes::two_at_once),
 ];
