@@ -129,6 +129,16 @@ pub(crate) fn first_syn() -> Result {
         2 * ADDRESSES
     );
     assert_eq!(dropped, 0, "a first SYN was dropped");
+    // Another list of names is another set, which begins with what was learned: nothing is closed in between.
+    for names in ["['*.example.com', api.example.net, more.example.net]", "['*.example.com', api.example.net]"] {
+        bed.api().apply(&POLICY.replace("['*.example.com', api.example.net]", names))?;
+        for number in 1..=ADDRESSES {
+            assert!(connects(&bed, address(number, number % 2 == 0))?.0, "{number} while the policy changed");
+        }
+        bed.settle()?;
+    }
+    // A chain that was made anew counts from nothing.
+    assert!(bed.dropped()? <= before, "a first SYN was dropped while the policy changed");
     Ok(())
 }
 
