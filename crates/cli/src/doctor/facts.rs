@@ -3,16 +3,18 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::Path,
     process::Command,
     time::{Duration, Instant, SystemTime},
 };
 
 use palisade_engine::{PolicyProgram, model::Cluster};
-use palisade_linux::netns::NetNs;
+use palisade_linux::{netns::NetNs, transparent::Diverted};
 use palisade_manifest::{ReadOptions, read_text};
 use palisade_nftables::{
     difference::Difference,
+    held::Held,
     netlink::Kernel,
     plan::{Options, plan},
 };
@@ -26,6 +28,10 @@ pub(super) struct Facts {
     pub(super) net_admin: Option<bool>,
     /// How long it took to load a whole ruleset in a namespace of its own, or why it did not.
     pub(super) ruleset: Option<Result<Duration, String>>,
+    /// Whether answers of name servers can be held, tried in a namespace of its own, or why not.
+    pub(super) names: Option<Result<(), String>>,
+    /// Whether somebody here listens at port 53 of UDP at every address.
+    pub(super) resolver: bool,
     /// Chains and sets of our table here; `None` inside: there is none.
     pub(super) table: Option<Option<(usize, usize)>>,
     /// The names of other tables, when `nft` could tell.
@@ -54,6 +60,8 @@ impl Facts {
             kernel: sysctl("kernel/osrelease").map(|release| release.trim().to_owned()),
             net_admin: net_admin(),
             ruleset: Some(load_in_a_namespace()),
+            names: Some(hold_in_a_namespace()),
+            resolver: ["/proc/net/udp", "/proc/net/udp6"].iter().any(|table| has_resolver(table)),
             table: own_table(),
             tables: other_tables(),
             forwarding: [flag("net/ipv4/ip_forward"), flag("net/ipv6/conf/all/forwarding")],
@@ -127,6 +135,30 @@ fn load_in_a_namespace() -> Result<Duration, String> {
     loaded.map_err(|error| error.to_string())?
 }
 
+/// What domain names need: `tproxy` and transparent sockets.
+fn hold_in_a_namespace() -> Result<(), String> {
+    let namespace = NetNs::create("palisade-doctor").map_err(|error| error.to_string())?;
+    let held = namespace.run(|| {
+        let port = Diverted::open().map_err(|error| format!("transparent sockets: {error}"))?.port();
+        let pods = [IpAddr::from([198, 51, 100, 1])].into();
+        let mut kernel = Kernel::open().map_err(|error| error.to_string())?;
+        kernel.hold(Some(&Held { pods, port })).map_err(|error| error.to_string())
+    });
+    held.map_err(|error| error.to_string())?
+}
+
+/// A table of the kernel's UDP sockets: the second field is the address and port, in hexadecimal.
+fn has_resolver(table: &str) -> bool {
+    fs::read_to_string(table).is_ok_and(|text| listens_everywhere(&text))
+}
+
+fn listens_everywhere(text: &str) -> bool {
+    let local = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
+    let is_any =
+        |at: String| at.split_once(':').is_some_and(|(ip, port)| port == "0035" && ip.bytes().all(|c| c == b'0'));
+    text.lines().filter_map(local).any(is_any)
+}
+
 fn sample() -> Option<Cluster> {
     let reading = read_text("sample", include_str!("sample.yaml"), &ReadOptions::default());
     reading.inventory.into_cluster().ok().filter(|_| reading.diagnostics.is_empty())
@@ -143,6 +175,15 @@ mod tests {
                     Masq    1      0          0\nUDP  0A60000A:0035 rr\n";
         assert_eq!(ipvs_services(text), 2);
         assert_eq!(ipvs_services("IP Virtual Server version 1.2.1 (size=4096)\n"), 0);
+    }
+
+    #[test]
+    fn a_resolver_at_every_address_is_seen() {
+        let head = "  sl  local_address rem_address   st\n";
+        let line = |local: &str| format!("{head} 1234: {local} 00000000:0000 07\n");
+        assert!(listens_everywhere(&line("00000000:0035")));
+        assert!(listens_everywhere(&line("00000000000000000000000000000000:0035")));
+        assert!(!listens_everywhere(&line("3500007F:0035")) && !listens_everywhere(&line("00000000:14E9")));
     }
 
     #[test]

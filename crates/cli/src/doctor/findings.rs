@@ -32,7 +32,7 @@ const OTHER_ENGINES: [&str; 5] = ["calico", "cilium", "antrea", "kube-router", "
 
 /// Every finding, in the order in which to mend.
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
-    let mut all = vec![permission(facts), kernel(facts), ruleset(facts), table(facts), tables(facts)];
+    let mut all = vec![permission(facts), kernel(facts), ruleset(facts), names(facts), table(facts), tables(facts)];
     all.extend([forwarding(facts), bridges(facts), ipvs(facts), conntrack(facts), clock(facts)]);
     all
 }
@@ -82,6 +82,26 @@ fn ruleset(facts: &Facts) -> Finding {
             finding("ruleset", State::Fails, why.clone(), Some(mend))
         }
         None => finding("ruleset", State::Unknown, "not tried", None),
+    }
+}
+
+fn names(facts: &Facts) -> Finding {
+    match &facts.names {
+        Some(Ok(())) if facts.resolver => {
+            let mend = "only policies with domainNames need it: let the name server of this node listen at its own \
+                        addresses, not at all";
+            let found = "somebody listens at UDP port 53 at every address: answers cannot be sent on to pods";
+            finding("names", State::Doubtful, found, Some(mend))
+        }
+        Some(Ok(())) => finding("names", State::Works, "answers of name servers can be held", None),
+        Some(Err(why)) if facts.net_admin == Some(false) => {
+            finding("names", State::Unknown, format!("not tried: {why}"), Some("run it as root, as above"))
+        }
+        Some(Err(why)) => {
+            let mend = "only policies with domainNames need it: CONFIG_NFT_TPROXY";
+            finding("names", State::Doubtful, why.clone(), Some(mend))
+        }
+        None => finding("names", State::Unknown, "not tried", None),
     }
 }
 
@@ -186,6 +206,7 @@ mod tests {
             kernel: Some("6.18.0".to_owned()),
             net_admin: Some(true),
             ruleset: Some(Ok(std::time::Duration::from_millis(2))),
+            names: Some(Ok(())),
             table: Some(None),
             tables: Some(Vec::new()),
             forwarding: [Some(true); 2],
@@ -209,9 +230,11 @@ mod tests {
 
     #[test]
     fn each_fault_is_found_and_says_what_to_do() {
-        let faults: [Fault; 9] = [
+        let faults: [Fault; 11] = [
             ("permission", State::Fails, |facts| facts.net_admin = Some(false)),
             ("ruleset", State::Fails, |facts| facts.ruleset = Some(Err("no nf_tables".to_owned()))),
+            ("names", State::Doubtful, |facts| facts.names = Some(Err("no tproxy".to_owned()))),
+            ("names", State::Doubtful, |facts| facts.resolver = true),
             ("other tables", State::Doubtful, |facts| facts.tables = Some(vec!["inet calico".to_owned()])),
             ("forwarding", State::Doubtful, |facts| facts.forwarding = [Some(true), Some(false)]),
             ("bridges", State::Fails, |facts| facts.bridges = vec!["cni0".to_owned()]),

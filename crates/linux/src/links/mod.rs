@@ -132,14 +132,16 @@ impl Rtnetlink {
         Ok(())
     }
 
-    /// Sends `requests` one by one; a refusal that says that it is so already is none.
+    /// Sends `requests` one by one. A refusal that says that it is so already is none, nor is one that says that this
+    /// kernel does not have the family.
     ///
     /// # Errors
     /// The first other refusal; what comes after it was not sent.
     pub fn ensure(&mut self, requests: &[Request<'_>]) -> Result<(), LinkError> {
         for request in requests {
             match self.send(std::slice::from_ref(request)) {
-                Err(LinkError::Refused { errno: Errno::EXIST | Errno::NOENT | Errno::SRCH, .. }) | Ok(()) => {}
+                Ok(()) => {}
+                Err(LinkError::Refused { errno, .. }) if is_so(errno) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -267,6 +269,10 @@ impl Rtnetlink {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+fn is_so(errno: Errno) -> bool {
+    matches!(errno, Errno::EXIST | Errno::NOENT | Errno::SRCH | Errno::AFNOSUPPORT | Errno::OPNOTSUPP)
 }
 
 impl AsFd for Rtnetlink {
