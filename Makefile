@@ -31,6 +31,7 @@ bench-dataplane: .rust ## what a packet pays for the rules, beside conntrack alo
 	@$(CARGO) run --quiet --release --package palisade-benches --bin dataplane
 
 bench-agent: .rust ## change to enforced, CPU and memory of the agent, at three sizes; fails likewise (minutes)
+	@$(CARGO) build --quiet --release --package palisade
 	@$(CARGO) run --quiet --release --package palisade-benches --bin agent
 
 conformance: .rust ## other people's cases, with real packets: CONFORMANCE=folder (default ../shared/conformance)

@@ -50,6 +50,11 @@ impl AgentProcess {
         Ok(Self { child, health, log: log.to_owned() })
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as `kill -9` does, and waits for that.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 mod changes;
 mod child;
 mod meter;
+mod process;
 mod report;
 
 use std::{
@@ -44,6 +45,9 @@ struct Arguments {
     /// Be the process that measures the one size given.
     #[arg(long, hide = true)]
     child: bool,
+    /// Be the process that has the whole command measured at the one size given.
+    #[arg(long, hide = true)]
+    command: bool,
 }
 
 fn size(text: &str) -> Result<Size> {
@@ -67,7 +71,12 @@ fn main() -> ExitCode {
 fn be_child(arguments: &Arguments) -> Result<bool> {
     let &[(policies, pods)] = arguments.sizes.as_slice() else { bail!("a child has one --size") };
     let task = if arguments.quick { Task::quick(policies, pods) } else { Task::usual(policies, pods) };
-    child::run(task, &mut |line| println!("{line}"))?;
+    let say = &mut |line| println!("{line}");
+    if arguments.command {
+        process::run(task, say)?
+    } else {
+        child::run(task, say)?
+    }
     Ok(true)
 }
 
@@ -94,11 +103,19 @@ fn measure(arguments: &Arguments) -> Result<bool> {
 
 /// Has a child measure one size.
 fn of_size((policies, pods): Size, quick: bool) -> Result<Vec<Line>> {
-    let mut command = Command::new(env::current_exe()?);
-    command.args(["--child", "--size", &format!("{policies}/{pods}")]).args(quick.then_some("--quick"));
+    let mut lines = Vec::new();
+    for whole in [None, Some("--command")] {
+        let mut command = Command::new(env::current_exe()?);
+        command.args(["--child", "--size", &format!("{policies}/{pods}")]).args(quick.then_some("--quick"));
+        command.args(whole);
+        lines_of(command, (policies, pods), &mut lines)?;
+    }
+    Ok(lines)
+}
+
+fn lines_of(mut command: Command, (policies, pods): Size, lines: &mut Vec<Line>) -> Result<()> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("this program cannot be started again")?;
     let said = child.stdout.take().context("a child without an output")?;
-    let mut lines = Vec::new();
     for line in BufReader::new(said).lines() {
         let line: Line = line?.parse()?;
         eprintln!("{policies} policies, {pods} pods: {}", line.what);
@@ -108,5 +125,5 @@ fn of_size((policies, pods): Size, quick: bool) -> Result<Vec<Line>> {
     if !status.success() {
         bail!("the process that measured it ended with {status}; its error is above");
     }
-    Ok(lines)
+    Ok(())
 }

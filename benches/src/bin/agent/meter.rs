@@ -15,17 +15,23 @@ pub(crate) fn cpu_of_others() -> Duration {
 
 /// The memory that this process has now, in KiB.
 pub(crate) fn memory_now() -> Result<u64> {
-    status("VmRSS:")
+    status("self", "VmRSS:")
 }
 
 /// The most memory that this process had, in KiB.
 pub(crate) fn memory_peak() -> Result<u64> {
-    status("VmHWM:")
+    status("self", "VmHWM:")
 }
 
-fn status(field: &str) -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("/proc/self/status: this needs Linux")?;
+/// The most memory that another process had, in KiB.
+pub(crate) fn memory_of(process: u32) -> Result<u64> {
+    status(&process.to_string(), "VmHWM:")
+}
+
+fn status(process: &str, field: &str) -> Result<u64> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("{path}: this needs Linux"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field));
-    let line = line.with_context(|| format!("no {field} in /proc/self/status"))?;
+    let line = line.with_context(|| format!("no {field} in {path}"))?;
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }

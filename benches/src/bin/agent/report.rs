@@ -66,7 +66,7 @@ fn limit(line: &Line, ratio: Option<f64>) -> (String, bool) {
     match line.what.as_str() {
         "first sync" => (format!("<={SYNC_MS} ms"), ms <= SYNC_MS),
         "burst" | "burst, undone" => (format!("<={BURST_MS} ms"), ms <= BURST_MS),
-        "memory at most" => (format!("<={MEMORY_MIB} MiB"), mib <= MEMORY_MIB),
+        "memory at most" | "memory of the command" => (format!("<={MEMORY_MIB} MiB"), mib <= MEMORY_MIB),
         "memory at the end" => (String::new(), true),
         _ => {
             let text = format!("<={CHANGE_MS} ms, CPU <={CHANGE_CPU} of the smallest");

@@ -295,7 +295,7 @@ fn answer_all(socket: &UdpSocket, ended: &AtomicBool) {
     let mut question = [0; 512];
     while !ended.load(Ordering::Relaxed) {
         if let Ok((length, from)) = socket.recv_from(&mut question)
-            && let Some(answer) = answer(&question[..length])
+            && let Some(answer) = question.get(..length).and_then(answer)
         {
             _ = socket.send_to(&answer, from);
         }
