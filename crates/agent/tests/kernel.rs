@@ -293,7 +293,7 @@ fn drift() -> Result<(), Box<dyn Error + Send + Sync>> {
     let switch = vec![
         difference::Change::FlushChain("forward".to_owned()),
         difference::Change::DeleteSet(name.clone()),
-        difference::Change::AddSet { name, kind, is_map: false, comment: None },
+        difference::Change::AddSet { name, kind, is_map: false, comment: None, passing: None },
     ];
     assert_eq!(enforcer.counters().replacements, 0);
     hand.apply(&Difference { switch, ..Difference::default() })?;

@@ -133,8 +133,9 @@ fn take(slot: &mut Option<Ruleset>, change: &Change) -> Result<(), Refusal> {
         Change::FlushChain(name) => {
             table.chains.get_mut(name).ok_or_else(|| Refusal::Missing(name.clone()))?.rules.clear();
         }
-        Change::AddSet { name, kind, is_map, comment } => {
-            let set = Set { kind: *kind, is_map: *is_map, comment: comment.clone(), elements: Default::default() };
+        Change::AddSet { name, kind, is_map, comment, passing } => {
+            let (comment, elements) = (comment.clone(), Default::default());
+            let set = Set { kind: *kind, is_map: *is_map, comment, passing: *passing, elements };
             if table.sets.insert(name.clone(), set).is_some() {
                 return Err(Refusal::Exists(name.clone()));
             }

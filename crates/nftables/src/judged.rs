@@ -46,7 +46,7 @@ mod tests {
         let address = Key::Address(IpAddr::from([10, 0, 0, 1]));
         let kind = SetKind::Addresses(Family::V4);
         let elements = [(address, Some(Verdict::Drop))].into();
-        let map = Set { kind, is_map: true, comment: None, elements };
+        let map = Set { kind, is_map: true, comment: None, passing: None, elements };
         let chains = [(FORWARD.to_owned(), Chain { is_base: true, rules })].into();
         Ruleset { sets: [("egress4".to_owned(), map)].into(), chains }
     }

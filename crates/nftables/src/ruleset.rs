@@ -39,8 +39,22 @@ pub struct Set {
     pub is_map: bool,
     /// What it stands for, for people.
     pub comment: Option<String>,
+    /// Whether elements come and go by themselves; `None`: those below are there, and no others.
+    pub passing: Option<Passing>,
     /// The keys, each with its verdict in a map. Ranges neither overlap nor touch.
     pub elements: BTreeMap<Key, Option<Verdict>>,
+}
+
+/// Elements that come and go by themselves: which of them are there at a time, no ruleset says. So they are
+/// neither compared nor taken out, only the set is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Passing {
+    /// After how many seconds an element goes that was added without a time of its own; 0: never.
+    pub seconds: u32,
+    /// How many there may be; 0: any number.
+    pub at_most: u32,
+    /// Whether rules add elements (`flags dynamic`), beside whoever else does.
+    pub by_rules: bool,
 }
 
 /// The type of a set's keys, and how the kernel keeps them.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use palisade_engine::model::{Family, PortRange};
 
-use crate::ruleset::{Chain, End, Expression, Key, Rule, Ruleset, Set, SetKind, TABLE, Verdict};
+use crate::ruleset::{Chain, End, Expression, Key, Passing, Rule, Ruleset, Set, SetKind, TABLE, Verdict};
 
 /// The whole table. `nft -f` adds it to what there is of the table; to replace that, put
 /// `table inet palisade; delete table inet palisade` in front.
@@ -43,6 +43,15 @@ fn set(text: &mut String, name: &str, set: &Set) {
     _ = writeln!(text, "\t{word} {name} {{\n\t\ttype {key}{verdict}");
     if interval {
         text.push_str("\t\tflags interval\n");
+    }
+    if let Some(Passing { seconds, at_most, by_rules }) = set.passing {
+        if at_most > 0 {
+            _ = writeln!(text, "\t\tsize {at_most}");
+        }
+        _ = writeln!(text, "\t\tflags {}timeout", if by_rules { "dynamic," } else { "" });
+        if seconds > 0 {
+            _ = writeln!(text, "\t\ttimeout {seconds}s");
+        }
     }
     if let Some(comment) = &set.comment {
         _ = writeln!(text, "\t\tcomment {}", quoted(comment));

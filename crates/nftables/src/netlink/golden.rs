@@ -353,6 +353,7 @@ fn every_kind() -> Ruleset {
         kind,
         is_map: verdict.is_some(),
         comment: Some("why".to_owned()),
+        passing: None,
         elements: BTreeMap::from([(key, verdict)]),
     };
     let address = Key::Address(Ipv4Addr::new(10, 0, 0, 1).into());

@@ -26,7 +26,7 @@ use super::message::Message;
 use super::snapshot::{ChainState, Entry, RuleCounter, RuleState, SetState, Snapshot};
 use super::socket::Kernel;
 use super::uapi::{LIST_ELEMENT, chain, element, generation, nfnetlink, request, rule, set, table};
-use crate::ruleset::{Name, Ruleset, TABLE};
+use crate::ruleset::{Name, Passing, Ruleset, TABLE};
 
 /// How often a dump is tried.
 const ATTEMPTS: usize = 50;
@@ -115,6 +115,7 @@ impl Kernel {
                     kind: attributes.be32(set::KEY_TYPE).and_then(|key_type| kind(key_type, flags)),
                     is_map: flags & set::MAP != 0,
                     comment: attributes.comment(set::USERDATA, set::COMMENT),
+                    passing: passing(&attributes, flags),
                     ..SetState::default()
                 };
                 Some((attributes.text(set::NAME)?, state))
@@ -129,7 +130,7 @@ impl Kernel {
     }
 
     fn elements(&mut self, generation: &mut u32, name: &str, state: &mut SetState) -> Result<(), ReadError> {
-        let Some(kind) = state.kind else { return Ok(()) };
+        let (Some(kind), None) = (state.kind, state.passing) else { return Ok(()) };
         let content = |writer: &mut Writer| {
             writer.text(element::LIST_TABLE, TABLE);
             writer.text(element::LIST_SET, name);
@@ -227,6 +228,16 @@ impl Kernel {
 /// Asks for what is in our table.
 fn ours(attribute: u16) -> impl Fn(&mut Writer) {
     move |writer| writer.text(attribute, TABLE)
+}
+
+/// What the kernel says of a set whose elements come and go.
+fn passing(attributes: &Attributes<'_>, flags: u32) -> Option<Passing> {
+    let milliseconds = attributes.be64(set::TIMEOUT).unwrap_or(0);
+    (flags & set::TIMEOUT_FLAG != 0).then(|| Passing {
+        seconds: u32::try_from(milliseconds / 1_000).unwrap_or(u32::MAX),
+        at_most: attributes.nested(set::DESCRIPTION).be32(set::DESCRIPTION_SIZE).unwrap_or(0),
+        by_rules: flags & set::DYNAMIC != 0,
+    })
 }
 
 fn entry(attributes: &Attributes<'_>) -> Option<Entry> {

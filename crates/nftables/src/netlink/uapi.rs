@@ -111,16 +111,23 @@ pub(super) mod set {
     pub(crate) const DATA_LENGTH: u16 = 7;
     pub(crate) const DESCRIPTION: u16 = 9;
     pub(crate) const ID: u16 = 10;
+    /// In milliseconds.
+    pub(crate) const TIMEOUT: u16 = 11;
     pub(crate) const USERDATA: u16 = 13;
 
     pub(crate) const INTERVAL: u32 = 0x04;
     pub(crate) const MAP: u32 = 0x08;
+    /// NFT_SET_TIMEOUT.
+    pub(crate) const TIMEOUT_FLAG: u32 = 0x10;
+    /// NFT_SET_EVAL.
+    pub(crate) const DYNAMIC: u32 = 0x20;
     pub(crate) const CONCAT: u32 = 0x80;
 
     /// NFT_DATA_VERDICT, as a set's data type.
     pub(crate) const VERDICT: u32 = 0xffff_ff00;
     /// sizeof(struct nft_verdict).
     pub(crate) const VERDICT_LENGTH: u32 = 16;
+    pub(crate) const DESCRIPTION_SIZE: u16 = 1;
     pub(crate) const DESCRIPTION_CONCAT: u16 = 2;
     pub(crate) const FIELD_LENGTH: u16 = 1;
     /// NFTNL_UDATA_SET_COMMENT.

@@ -197,7 +197,13 @@ impl PodSet {
                 (Who::Anyone | Who::Block(_) | Who::Nodes(_), None) => {}
             }
         }
-        Set { kind: SetKind::Addresses(self.family), is_map: false, comment: Some(self.comment.clone()), elements }
+        Set {
+            kind: SetKind::Addresses(self.family),
+            is_map: false,
+            comment: Some(self.comment.clone()),
+            passing: None,
+            elements,
+        }
     }
 
     /// Whether the address of a pod of that identity is in it.
@@ -314,12 +320,12 @@ fn node_set(cluster: &Cluster, program: &PolicyProgram, sets: &[NodeSetId], fami
     let elements = addresses.map(|address| (Key::Address(*address), None)).collect();
     let name = content_name(&format!("nodes{}", digit(family)), &text);
     let comment = Some(shortened(text, 120));
-    (name, Set { kind: SetKind::Addresses(family), is_map: false, comment, elements })
+    (name, Set { kind: SetKind::Addresses(family), is_map: false, comment, passing: None, elements })
 }
 
 fn prefix_set(prefixes: &PrefixSet, family: Family) -> (String, Set) {
     let elements = range_keys(prefixes, family).map(|key| (key, None)).collect();
-    let set = Set { kind: SetKind::AddressRanges(family), is_map: false, comment: None, elements };
+    let set = Set { kind: SetKind::AddressRanges(family), is_map: false, comment: None, passing: None, elements };
     let text = format!("{:?}", set.elements);
     (content_name(&format!("nets{}", digit(family)), &text), set)
 }

@@ -173,7 +173,7 @@ impl Planner {
 
     /// What is there without any pod.
     fn skeleton(&self, draft: &mut Draft) {
-        let empty = |kind, is_map| Set { kind, is_map, comment: None, elements: BTreeMap::new() };
+        let empty = |kind, is_map| Set { kind, is_map, comment: None, passing: None, elements: BTreeMap::new() };
         for family in Family::ALL {
             for direction in Direction::ALL {
                 draft.put_set(&map_name(direction, family), empty(SetKind::Addresses(family), true));

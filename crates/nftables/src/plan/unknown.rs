@@ -147,7 +147,7 @@ pub(super) fn hold(draft: &mut Draft, prefixes: &PrefixSet, log: Option<Log>) ->
     let mut rules = Vec::new();
     for family in Family::ALL.into_iter().filter(|family| !prefixes.is_empty_in(*family)) {
         let (local, known) = (name("local", family), known_name(family));
-        let set = |kind, elements| Set { kind, is_map: false, comment: None, elements };
+        let set = |kind, elements| Set { kind, is_map: false, comment: None, passing: None, elements };
         let elements = range_keys(prefixes, family).map(|key| (key, None)).collect();
         draft.put_set(&local, set(SetKind::AddressRanges(family), elements));
         draft.put_set(&known, set(SetKind::Addresses(family), BTreeMap::new()));

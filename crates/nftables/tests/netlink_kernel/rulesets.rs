@@ -31,12 +31,18 @@ pub(crate) fn goto(chain: &str) -> Verdict {
 }
 
 pub(crate) fn set(kind: SetKind, keys: impl IntoIterator<Item = Key>) -> Set {
-    Set { kind, is_map: false, comment: None, elements: keys.into_iter().map(|key| (key, None)).collect() }
+    Set {
+        kind,
+        is_map: false,
+        comment: None,
+        passing: None,
+        elements: keys.into_iter().map(|key| (key, None)).collect(),
+    }
 }
 
 pub(crate) fn map(kind: SetKind, elements: impl IntoIterator<Item = (Key, Verdict)>) -> Set {
     let elements = elements.into_iter().map(|(key, verdict)| (key, Some(verdict))).collect();
-    Set { kind, is_map: true, comment: None, elements }
+    Set { kind, is_map: true, comment: None, passing: None, elements }
 }
 
 pub(crate) fn ruleset(
