@@ -211,7 +211,7 @@ fn an_audit_repairs_what_a_hand_did() {
         let map = Change::DeleteSet("egress4".to_owned());
         let kind = SetKind::Ports;
         let set = Change::AddSet { name: "egress4".to_owned(), kind, is_map: false, comment: None, passing: None };
-        hands.push(vec![Change::FlushChain("forward".to_owned()), map, set]);
+        hands.push(vec![Change::FlushChain("judge".to_owned()), map, set]);
         for (number, hand) in (1..).zip(&hands) {
             kernel.with(|kernel| kernel.commit(hand)).unwrap();
             assert_ne!(kernel.ruleset().as_ref(), Some(&wanted));

@@ -66,6 +66,8 @@ pub enum SetKind {
     AddressRanges(Family),
     /// Source and destination address, hashed.
     AddressPairs(Family),
+    /// Source address and the interface it came by, hashed. Rules alone put elements there: no [`Key`] is one.
+    Sources(Family),
     /// Protocol and port, hashed.
     Ports,
     /// Protocol and range of ports.
@@ -121,6 +123,10 @@ pub enum End {
 pub enum Expression {
     /// `ct state established,related`: matches packets of connections already allowed, and errors about them.
     EstablishedOrRelated,
+    /// `ct mark != 0`: matches connections that somebody has marked, we or others.
+    Marked,
+    /// `ct state invalid,new,untracked`: matches what `established,related` does not.
+    NeitherEstablishedNorRelated,
     /// `ct state new`: matches packets of connections that nobody has answered yet.
     NewConnection,
     /// `ct mark and BIT == BIT`: matches connections that were cut.
@@ -129,6 +135,12 @@ pub enum Expression {
     InterfacePrefix(String),
     /// `fib saddr . iif oif missing`: matches when the source is not reached through the interface the packet came by.
     SourceNotBehindInterface,
+    /// `ip saddr . iif != @SET`: matches when the set does not have the source with the interface the packet came by;
+    /// of its family only.
+    SourceNotIn(Family, Name),
+    /// `add @SET { ip saddr . iif }`: puts them there, for the time that the set says; of its family only. When there
+    /// is no room, the rule ends.
+    AddSource(Family, Name),
     /// `meta nfproto`: matches one family.
     Family(Family),
     /// `icmpv6 type FIRST-LAST`: matches ICMPv6 messages by type.
@@ -203,6 +215,8 @@ impl Expression {
             Self::AddressIn(_, _, set)
             | Self::AddressNotIn(_, _, set)
             | Self::PairIn(_, set)
+            | Self::SourceNotIn(_, set)
+            | Self::AddSource(_, set)
             | Self::AddressMap(_, _, set)
             | Self::PortMap(set) => Some(set),
             _ => None,

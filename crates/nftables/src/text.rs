@@ -37,6 +37,7 @@ fn set(text: &mut String, name: &str, set: &Set) {
         SetKind::Addresses(family) => (address_type(family).to_owned(), false),
         SetKind::AddressRanges(family) => (address_type(family).to_owned(), true),
         SetKind::AddressPairs(family) => (format!("{0} . {0}", address_type(family)), false),
+        SetKind::Sources(family) => (format!("{} . iface_index", address_type(family)), false),
         SetKind::Ports => ("inet_proto . inet_service".to_owned(), false),
         SetKind::PortRanges => ("inet_proto . inet_service".to_owned(), true),
     };
@@ -94,10 +95,14 @@ fn element(key: &Key, verdict: Option<&Verdict>) -> String {
 fn expression(expression: &Expression) -> String {
     match expression {
         Expression::EstablishedOrRelated => "ct state established,related".to_owned(),
+        Expression::NeitherEstablishedNorRelated => "ct state invalid,new,untracked".to_owned(),
+        Expression::Marked => "ct mark != 0x00000000".to_owned(),
         Expression::NewConnection => "ct state new".to_owned(),
         Expression::ConnectionMark(bit) => format!("ct mark & 0x{bit:08x} == 0x{bit:08x}"),
         Expression::InterfacePrefix(prefix) => format!("iifname \"{prefix}*\""),
         Expression::SourceNotBehindInterface => "fib saddr . iif oif missing".to_owned(),
+        Expression::SourceNotIn(family, set) => format!("{} . iif != @{set}", address(End::Source, *family)),
+        Expression::AddSource(family, set) => format!("add @{set} {{ {} . iif }}", address(End::Source, *family)),
         Expression::Family(family) => format!("meta nfproto {}", family.to_string().to_lowercase()),
         Expression::Icmpv6Types(first, last) if first == last => format!("icmpv6 type {first}"),
         Expression::Icmpv6Types(first, last) => format!("icmpv6 type {first}-{last}"),

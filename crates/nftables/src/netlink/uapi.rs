@@ -172,6 +172,7 @@ pub(super) mod expression {
     pub(crate) const META_KEY: u16 = 2;
     pub(crate) const META_SREG: u16 = 3;
     pub(crate) const META_MARK: u32 = 3;
+    pub(crate) const META_IIF: u32 = 4;
     pub(crate) const META_IIFNAME: u32 = 6;
     pub(crate) const META_NFPROTO: u32 = 15;
     pub(crate) const META_L4PROTO: u32 = 16;
@@ -212,6 +213,12 @@ pub(super) mod expression {
 
     pub(crate) const IMMEDIATE_DREG: u16 = 1;
     pub(crate) const IMMEDIATE_DATA: u16 = 2;
+
+    pub(crate) const DYNSET_SET: u16 = 1;
+    pub(crate) const DYNSET_OP: u16 = 3;
+    pub(crate) const DYNSET_SREG_KEY: u16 = 4;
+    /// NFT_DYNSET_OP_ADD.
+    pub(crate) const DYNSET_ADD: u32 = 0;
 
     pub(crate) const FIB_DREG: u16 = 1;
     pub(crate) const FIB_RESULT: u16 = 2;
