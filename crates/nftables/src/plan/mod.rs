@@ -139,14 +139,12 @@ fn cut(options: &Options) -> Chain {
 /// What judges first packets.
 fn judge(options: &Options, unknown: Vec<Rule>) -> Chain {
     let mut rules = Vec::new();
-    // What is asked of the other family costs too, and IPv6 has less to spare: its addresses are longer.
-    let families = [Family::V6, Family::V4];
-    for family in families {
+    for family in Family::ALL {
         rules.extend(options.pod_interfaces.iter().map(|prefix| source::ask(family, prefix)));
     }
     rules.extend(unknown);
     for (direction, end) in [(Direction::Egress, End::Source), (Direction::Ingress, End::Destination)] {
-        for family in families {
+        for family in Family::ALL {
             rules.push(Rule::new([Expression::AddressMap(end, family, map_name(direction, family))]));
         }
     }
