@@ -190,7 +190,13 @@ fn an_audit_repairs_what_a_hand_did() {
         let done = enforcer.audit().unwrap();
         assert_eq!((done.transactions, enforcer.counters().repairs), (0, 0));
         let foreign = Chain { is_base: false, rules: vec![Rule::default()] };
-        let strange = Change::AddSet { name: "odd".to_owned(), kind: SetKind::Ports, is_map: false, comment: None };
+        let strange = Change::AddSet {
+            name: "odd".to_owned(),
+            kind: SetKind::Ports,
+            is_map: false,
+            comment: None,
+            passing: None,
+        };
         let mut hands = vec![
             vec![Change::DeleteTable],
             vec![Change::FlushChain("forward".to_owned())],
@@ -204,8 +210,8 @@ fn an_audit_repairs_what_a_hand_did() {
         // A map that became a set of the same name: no difference leads away from it.
         let map = Change::DeleteSet("egress4".to_owned());
         let kind = SetKind::Ports;
-        let set = Change::AddSet { name: "egress4".to_owned(), kind, is_map: false, comment: None };
-        hands.push(vec![Change::FlushChain("forward".to_owned()), map, set]);
+        let set = Change::AddSet { name: "egress4".to_owned(), kind, is_map: false, comment: None, passing: None };
+        hands.push(vec![Change::FlushChain("judge".to_owned()), map, set]);
         for (number, hand) in (1..).zip(&hands) {
             kernel.with(|kernel| kernel.commit(hand)).unwrap();
             assert_ne!(kernel.ruleset().as_ref(), Some(&wanted));

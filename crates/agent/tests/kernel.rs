@@ -291,9 +291,9 @@ fn drift() -> Result<(), Box<dyn Error + Send + Sync>> {
     // A map that became a set of the same name: no difference leads away from it.
     let (name, kind) = ("egress4".to_owned(), wanted.sets["self4"].kind);
     let switch = vec![
-        difference::Change::FlushChain("forward".to_owned()),
+        difference::Change::FlushChain("judge".to_owned()),
         difference::Change::DeleteSet(name.clone()),
-        difference::Change::AddSet { name, kind, is_map: false, comment: None },
+        difference::Change::AddSet { name, kind, is_map: false, comment: None, passing: None },
     ];
     assert_eq!(enforcer.counters().replacements, 0);
     hand.apply(&Difference { switch, ..Difference::default() })?;

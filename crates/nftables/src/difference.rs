@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use crate::ruleset::{Chain, Key, Name, Rule, Ruleset, SetKind, Verdict};
+use crate::ruleset::{Chain, Key, Name, Passing, Rule, Ruleset, SetKind, Verdict};
 
 /// One thing to change in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub enum Change {
         is_map: bool,
         /// What it stands for.
         comment: Option<String>,
+        /// Whether its elements come and go by themselves.
+        passing: Option<Passing>,
     },
     /// Remove a set or map; nothing may refer to it.
     DeleteSet(Name),
@@ -67,7 +69,7 @@ pub enum Change {
     },
 }
 
-/// An address of a set of [learned](SetKind::Learned) ones.
+/// An address of a set of [learned](Passing::LEARNED) ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Learned {
     /// The address.
@@ -121,8 +123,8 @@ impl Difference {
         }
         let fresh_sets = || new.sets.iter().filter(|(name, _)| !old.sets.contains_key(*name));
         for (name, set) in fresh_sets() {
-            let (kind, is_map, comment) = (set.kind, set.is_map, set.comment.clone());
-            self.prepare.push(Change::AddSet { name: name.clone(), kind, is_map, comment });
+            let (kind, is_map, comment, passing) = (set.kind, set.is_map, set.comment.clone(), set.passing);
+            self.prepare.push(Change::AddSet { name: name.clone(), kind, is_map, comment, passing });
         }
         for (name, set) in fresh_sets().filter(|(_, set)| !set.elements.is_empty()) {
             let elements = set.elements.iter().map(|(key, verdict)| (*key, verdict.clone())).collect();
@@ -138,7 +140,7 @@ impl Difference {
     }
 
     fn changed(&mut self, old: &Ruleset, new: &Ruleset) {
-        for (name, after) in &new.sets {
+        for (name, after) in new.sets.iter().filter(|(_, set)| set.passing.is_none()) {
             let Some(before) = old.sets.get(name) else { continue };
             let gone = before.elements.iter().filter(|(key, verdict)| after.elements.get(*key) != Some(*verdict));
             let keys: Vec<Key> = gone.map(|(key, _)| *key).collect();

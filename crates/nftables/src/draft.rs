@@ -194,7 +194,7 @@ mod tests {
 
     fn set(last: impl IntoIterator<Item = u8>) -> Set {
         let elements = last.into_iter().map(|last| (key(last), None)).collect();
-        Set { kind: SetKind::Addresses(Family::V4), is_map: false, comment: None, elements }
+        Set { kind: SetKind::Addresses(Family::V4), is_map: false, comment: None, passing: None, elements }
     }
 
     fn chain(rules: usize) -> Chain {

@@ -2,7 +2,7 @@
 
 use crate::{
     difference::{Change, Difference},
-    ruleset::{Chain, Key, Name, Ruleset, Set, SetKind, Verdict},
+    ruleset::{Chain, Key, Name, Passing, Ruleset, Set, SetKind, Verdict},
 };
 
 /// The kernel's side of the table.
@@ -133,8 +133,9 @@ fn take(slot: &mut Option<Ruleset>, change: &Change) -> Result<(), Refusal> {
         Change::FlushChain(name) => {
             table.chains.get_mut(name).ok_or_else(|| Refusal::Missing(name.clone()))?.rules.clear();
         }
-        Change::AddSet { name, kind, is_map, comment } => {
-            let set = Set { kind: *kind, is_map: *is_map, comment: comment.clone(), elements: Default::default() };
+        Change::AddSet { name, kind, is_map, comment, passing } => {
+            let (comment, elements) = (comment.clone(), Default::default());
+            let set = Set { kind: *kind, is_map: *is_map, comment, passing: *passing, elements };
             if table.sets.insert(name.clone(), set).is_some() {
                 return Err(Refusal::Exists(name.clone()));
             }
@@ -151,7 +152,7 @@ fn take(slot: &mut Option<Ruleset>, change: &Change) -> Result<(), Refusal> {
         // What is learned is no part of a ruleset.
         Change::AddLearned { set, .. } => {
             let found = table.sets.get(set).ok_or_else(|| Refusal::Missing(set.clone()))?;
-            if !matches!(found.kind, SetKind::Learned(_)) {
+            if found.passing != Some(Passing::LEARNED) {
                 return Err(Refusal::WrongElement("a learned address".to_owned(), set.clone()));
             }
         }

@@ -173,9 +173,15 @@ impl Walk<'_> {
         Ok(match expression {
             Expression::EstablishedOrRelated => packet.established,
             Expression::NewConnection => !packet.established,
+            Expression::NeitherEstablishedNorRelated => !packet.established,
+            Expression::Marked => packet.connection_mark != 0,
             Expression::ConnectionMark(bit) => packet.connection_mark & bit == *bit,
             Expression::InterfacePrefix(prefix) => packet.interface.starts_with(prefix),
             Expression::SourceNotBehindInterface => !packet.source_behind_interface,
+            // What rules have learnt from packets is not known here: it is taken to be nothing.
+            Expression::SourceNotIn(family, _) | Expression::AddSource(family, _) => {
+                Family::of(packet.source) == *family
+            }
             Expression::Family(family) => Family::of(packet.source) == *family,
             Expression::Icmpv6Types(first, last) => match packet.payload {
                 Payload::Icmp(kind) => packet.source.is_ipv6() && (*first..=*last).contains(&kind),
@@ -251,7 +257,9 @@ impl Walk<'_> {
                 let holds = |key: &Key| matches!(key, Key::Ports(of, range) if *of == protocol && range.contains(port));
                 elements.iter().find(|(key, _)| holds(key)).map(|(_, verdict)| verdict.clone())
             }
-            (SetKind::Learned(_), Key::Address(address)) => (self.learned)(set, address).then_some(None),
+            (SetKind::Addresses(_), Key::Address(address)) if found.passing.is_some() => {
+                (self.learned)(set, address).then_some(None)
+            }
             (_, key) => elements.get(&key).cloned(),
         })
     }

@@ -39,8 +39,27 @@ pub struct Set {
     pub is_map: bool,
     /// What it stands for, for people.
     pub comment: Option<String>,
+    /// Whether elements come and go by themselves; `None`: those below are there, and no others.
+    pub passing: Option<Passing>,
     /// The keys, each with its verdict in a map. Ranges neither overlap nor touch.
     pub elements: BTreeMap<Key, Option<Verdict>>,
+}
+
+/// Elements that come and go by themselves: which of them are there at a time, no ruleset says. So they are
+/// neither compared nor taken out, only the set is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Passing {
+    /// After how many seconds an element goes that was added without a time of its own; 0: never.
+    pub seconds: u32,
+    /// How many there may be; 0: any number.
+    pub at_most: u32,
+    /// Whether rules add elements (`flags dynamic`), beside whoever else does.
+    pub by_rules: bool,
+}
+
+impl Passing {
+    /// Of a set whose elements somebody learns, each with a time of its own.
+    pub const LEARNED: Self = Self { seconds: 0, at_most: 0, by_rules: false };
 }
 
 /// The type of a set's keys, and how the kernel keeps them.
@@ -52,9 +71,8 @@ pub enum SetKind {
     AddressRanges(Family),
     /// Source and destination address, hashed.
     AddressPairs(Family),
-    /// Addresses that somebody learns, each for a while, hashed. Which they are is no part of a ruleset: its
-    /// sets of this kind are empty, and what is in the kernel's is left alone.
-    Learned(Family),
+    /// Source address and the interface it came by, hashed. Rules alone put elements there: no [`Key`] is one.
+    Sources(Family),
     /// Protocol and port, hashed.
     Ports,
     /// Protocol and range of ports.
@@ -110,6 +128,10 @@ pub enum End {
 pub enum Expression {
     /// `ct state established,related`: matches packets of connections already allowed, and errors about them.
     EstablishedOrRelated,
+    /// `ct mark != 0`: matches connections that somebody has marked, we or others.
+    Marked,
+    /// `ct state invalid,new,untracked`: matches what `established,related` does not.
+    NeitherEstablishedNorRelated,
     /// `ct state new`: matches packets of connections that nobody has answered yet.
     NewConnection,
     /// `ct mark and BIT == BIT`: matches connections that were cut.
@@ -118,6 +140,12 @@ pub enum Expression {
     InterfacePrefix(String),
     /// `fib saddr . iif oif missing`: matches when the source is not reached through the interface the packet came by.
     SourceNotBehindInterface,
+    /// `ip saddr . iif != @SET`: matches when the set does not have the source with the interface the packet came by;
+    /// of its family only.
+    SourceNotIn(Family, Name),
+    /// `add @SET { ip saddr . iif }`: puts them there, for the time that the set says; of its family only. When there
+    /// is no room, the rule ends.
+    AddSource(Family, Name),
     /// `meta nfproto`: matches one family.
     Family(Family),
     /// `icmpv6 type FIRST-LAST`: matches ICMPv6 messages by type.
@@ -192,6 +220,8 @@ impl Expression {
             Self::AddressIn(_, _, set)
             | Self::AddressNotIn(_, _, set)
             | Self::PairIn(_, set)
+            | Self::SourceNotIn(_, set)
+            | Self::AddSource(_, set)
             | Self::AddressMap(_, _, set)
             | Self::PortMap(set) => Some(set),
             _ => None,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use palisade_engine::model::{Family, PortRange};
 
-use crate::ruleset::{Chain, End, Expression, Key, Rule, Ruleset, Set, SetKind, TABLE, Verdict};
+use crate::ruleset::{Chain, End, Expression, Key, Passing, Rule, Ruleset, Set, SetKind, TABLE, Verdict};
 
 /// The whole table. `nft -f` adds it to what there is of the table; to replace that, put
 /// `table inet palisade; delete table inet palisade` in front.
@@ -34,9 +34,10 @@ fn set(text: &mut String, name: &str, set: &Set) {
     let word = if set.is_map { "map" } else { "set" };
     let verdict = if set.is_map { " : verdict" } else { "" };
     let (key, interval) = match set.kind {
-        SetKind::Addresses(family) | SetKind::Learned(family) => (address_type(family).to_owned(), false),
+        SetKind::Addresses(family) => (address_type(family).to_owned(), false),
         SetKind::AddressRanges(family) => (address_type(family).to_owned(), true),
         SetKind::AddressPairs(family) => (format!("{0} . {0}", address_type(family)), false),
+        SetKind::Sources(family) => (format!("{} . iface_index", address_type(family)), false),
         SetKind::Ports => ("inet_proto . inet_service".to_owned(), false),
         SetKind::PortRanges => ("inet_proto . inet_service".to_owned(), true),
     };
@@ -44,8 +45,14 @@ fn set(text: &mut String, name: &str, set: &Set) {
     if interval {
         text.push_str("\t\tflags interval\n");
     }
-    if matches!(set.kind, SetKind::Learned(_)) {
-        text.push_str("\t\tflags timeout\n");
+    if let Some(Passing { seconds, at_most, by_rules }) = set.passing {
+        if at_most > 0 {
+            _ = writeln!(text, "\t\tsize {at_most}");
+        }
+        _ = writeln!(text, "\t\tflags {}timeout", if by_rules { "dynamic," } else { "" });
+        if seconds > 0 {
+            _ = writeln!(text, "\t\ttimeout {seconds}s");
+        }
     }
     if let Some(comment) = &set.comment {
         _ = writeln!(text, "\t\tcomment {}", quoted(comment));
@@ -88,10 +95,14 @@ fn element(key: &Key, verdict: Option<&Verdict>) -> String {
 fn expression(expression: &Expression) -> String {
     match expression {
         Expression::EstablishedOrRelated => "ct state established,related".to_owned(),
+        Expression::NeitherEstablishedNorRelated => "ct state invalid,new,untracked".to_owned(),
+        Expression::Marked => "ct mark != 0x00000000".to_owned(),
         Expression::NewConnection => "ct state new".to_owned(),
         Expression::ConnectionMark(bit) => format!("ct mark & 0x{bit:08x} == 0x{bit:08x}"),
         Expression::InterfacePrefix(prefix) => format!("iifname \"{prefix}*\""),
         Expression::SourceNotBehindInterface => "fib saddr . iif oif missing".to_owned(),
+        Expression::SourceNotIn(family, set) => format!("{} . iif != @{set}", address(End::Source, *family)),
+        Expression::AddSource(family, set) => format!("add @{set} {{ {} . iif }}", address(End::Source, *family)),
         Expression::Family(family) => format!("meta nfproto {}", family.to_string().to_lowercase()),
         Expression::Icmpv6Types(first, last) if first == last => format!("icmpv6 type {first}"),
         Expression::Icmpv6Types(first, last) => format!("icmpv6 type {first}-{last}"),

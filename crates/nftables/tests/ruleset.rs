@@ -133,7 +133,7 @@ fn one_pod_under_a_thousand_policies_has_one_chain() {
     let policies: Vec<_> =
         (0..1_000).map(|n| ingress(&format!("prod/p{n}"), "db", [rule([app(&format!("c{n}"))], [5432])])).collect();
     let ruleset = planned(&three(), &policies);
-    assert_eq!(ruleset.chains.len(), 3, "forward, the profile, its denial");
+    assert_eq!(ruleset.chains.len(), 5, "forward, cut, judge, the profile, its denial");
     assert_eq!(sets_of(&ruleset, "pods4-").count(), 1, "the union of a thousand peers");
     assert_eq!(rules_of(&ruleset, "10.0.1.2").len(), 2);
 }
@@ -267,9 +267,16 @@ fn a_forged_source_is_dropped_where_pods_are() {
 fn cut_connections_are_dropped_before_anything() {
     let ruleset = planned(&three(), &[]);
     let first = &ruleset.chains[FORWARD].rules[0];
-    assert_eq!(first.expressions.first(), Some(&Expression::ConnectionMark(1 << 27)));
-    let cut = Packet { established: true, connection_mark: 1 << 27 | 5, ..packet("10.0.1.1", "10.0.1.2", 80) };
-    assert!(!forward(&ruleset, &cut).unwrap().accepted);
+    assert_eq!(first.expressions, [Expression::Marked, Expression::Verdict(Verdict::Jump("cut".to_owned()))]);
+    let cut = |connection_mark, established| {
+        let packet = Packet { established, connection_mark, ..packet("10.0.1.1", "10.0.1.2", 80) };
+        forward(&ruleset, &packet).unwrap()
+    };
+    for established in [true, false] {
+        let passage = cut(1 << 27 | 5, established);
+        assert!(!passage.accepted && passage.counted.get("cut") == Some(&1), "{passage:?}");
+        assert!(cut(5, established).accepted, "the marks of others mean nothing");
+    }
 }
 
 #[test]
@@ -322,7 +329,7 @@ fn the_log_has_its_limit_and_the_drop_has_none() {
 fn accepted_connections_are_logged_once_where_both_directions_have_allowed() {
     let policies = [ingress("prod/db", "db", [rule([app("web")], [])])];
     let plan_of = |log_accepted| planned_with(&three(), &policies, &Options { log_accepted, ..Options::default() });
-    let rules = |log_accepted| plan_of(log_accepted).ruleset.chains[FORWARD].rules.clone();
+    let rules = |log_accepted| plan_of(log_accepted).ruleset.chains["judge"].rules.clone();
     let sample = |one_of, limit| Some(Sample { one_of, log: Log { group: 7, limit } });
     let (without, with) = (rules(None), rules(sample(10, Some((5, 9)))));
     assert_eq!(without, with[..without.len()], "it is the last rule, and there only where it is asked for");

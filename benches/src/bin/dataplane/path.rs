@@ -37,6 +37,9 @@ const TURN: Duration = Duration::from_millis(15);
 const FEW: usize = 6;
 /// What did not arrive by then does not arrive: it takes microseconds.
 const LOST: Duration = Duration::from_secs(2);
+/// How long each of some first packets is waited for, and how many there are.
+const SETTLING: Duration = Duration::from_millis(250);
+const TRIES: u32 = 40;
 /// Likewise, where it is meant not to arrive.
 const DROPPED: Duration = Duration::from_millis(50);
 
@@ -84,7 +87,26 @@ impl Path {
             anyhow::Ok(socket)
         };
         let fresh = (0..FRESH).map(|_| connected(client)).collect::<Result<_>>()?;
-        Ok(Self { client: connected(client)?, server, closed, fresh, listener, served })
+        let path = Self { client: connected(client)?, server, closed, fresh, listener, served };
+        path.settle()?;
+        Ok(path)
+    }
+
+    /// Sends until something arrives, for a while: the first packets over a new link wait for neighbours, and are lost
+    /// where an address is not ready yet.
+    fn settle(&self) -> Result<()> {
+        let mut tries = 0;
+        while let Err(error) = self.round_trip_within(SETTLING) {
+            tries += 1;
+            if tries == TRIES {
+                return Err(error.context(format!("nothing arrives after {TRIES} tries")));
+            }
+        }
+        // What was late is not to be taken for what comes next.
+        for socket in [&self.server, &self.client] {
+            while receive(socket, Duration::ZERO)?.is_some() {}
+        }
+        Ok(())
     }
 
     /// Takes samples of one kind, in nanoseconds. Connections that were begun are in conntrack afterwards.
@@ -154,10 +176,14 @@ impl Path {
 
     /// There and back again.
     pub(crate) fn round_trip(&self) -> Result<()> {
+        self.round_trip_within(LOST)
+    }
+
+    fn round_trip_within(&self, lost: Duration) -> Result<()> {
         self.client.send(&[1])?;
-        let client = receive(&self.server, LOST)?.context("a packet is lost on its way there")?;
+        let client = receive(&self.server, lost)?.context("a packet is lost on its way there")?;
         self.server.send_to(&[2], client)?;
-        receive(&self.client, LOST)?.context("a packet is lost on its way back")?;
+        receive(&self.client, lost)?.context("a packet is lost on its way back")?;
         Ok(())
     }
 

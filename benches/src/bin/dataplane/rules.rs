@@ -176,6 +176,7 @@ pub(crate) fn linear(policies: usize) -> Ruleset {
             kind: SetKind::Addresses(family),
             is_map: false,
             comment: None,
+            passing: None,
             elements: addresses.map(|address| (Key::Address(address), None)).collect::<BTreeMap<_, _>>(),
         };
         let stranger = |n: u32| match family {

@@ -11,8 +11,8 @@
 //!                 ◄── Over ─────────────────  what came of it
 //! ```
 //!
-//! The first rule of the `forward` chain drops whatever belongs to a connection with that bit, in both
-//! directions ([`palisade_nftables::plan::Options::cut_mark`]). Entries are never deleted and their
+//! The first rule of the `forward` chain leads to the one that drops whatever belongs to a connection with that
+//! bit, in both directions ([`palisade_nftables::plan::Options::cut_mark`]). Entries are never deleted and their
 //! timeouts never changed: docs/decisions/0011 says why.
 //!
 //! When: after every transaction, at the first enforcement of a process (the last one may have died between

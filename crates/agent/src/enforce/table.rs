@@ -103,7 +103,10 @@ impl Table for FakeKernel {
         }
         let drift = vec!["the table is not what it should be".to_owned()];
         let odd_set = ruleset.sets.iter().any(|(name, set)| {
-            let same = |other: &Set| (other.kind, other.is_map, &other.comment) == (set.kind, set.is_map, &set.comment);
+            let same = |other: &Set| {
+                (other.kind, other.is_map, &other.comment, other.passing)
+                    == (set.kind, set.is_map, &set.comment, set.passing)
+            };
             wanted.sets.get(name).is_some_and(|other| !same(other))
         });
         let odd_chain = ruleset
@@ -165,16 +168,15 @@ fn set_found(name: &Name, state: &SetState, wanted: Option<&Set>) -> Option<Set>
     let Some(wanted) = wanted else {
         // It will be removed, by its name.
         let kind = state.kind.unwrap_or(SetKind::Ports);
-        return Some(Set { kind, is_map: state.is_map, comment: None, elements: BTreeMap::new() });
+        return Some(Set { kind, is_map: state.is_map, comment: None, passing: None, elements: BTreeMap::new() });
     };
     let empty = SetState { elements: BTreeMap::new(), ..state.clone() };
     let snapshot = Snapshot { exists: true, sets: [(name.clone(), empty)].into(), ..Snapshot::default() };
-    let (kind, is_map, comment) = (wanted.kind, wanted.is_map, wanted.comment.clone());
-    let without_elements = Set { kind, is_map, comment: comment.clone(), elements: BTreeMap::new() };
+    let without_elements = Set { elements: BTreeMap::new(), comment: wanted.comment.clone(), ..*wanted };
     let ruleset = Ruleset { sets: [(name.clone(), without_elements)].into(), chains: BTreeMap::new() };
     if !snapshot.differences(&ruleset).is_empty() {
         return None;
     }
     let elements = state.elements.clone();
-    Some(Set { kind, is_map, comment, elements })
+    Some(Set { elements, comment: wanted.comment.clone(), ..*wanted })
 }

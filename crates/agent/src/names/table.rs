@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use palisade_nftables::{
     difference::{Change, Difference},
-    ruleset::{Ruleset, SetKind},
+    ruleset::{Passing, Ruleset},
 };
 
 use super::Learning;
@@ -60,7 +60,7 @@ impl<T: Table> Table for LearningTable<T> {
 
 fn learned_set(change: &Change) -> Option<&String> {
     match change {
-        Change::AddSet { name, kind: SetKind::Learned(_), .. } => Some(name),
+        Change::AddSet { name, passing: Some(Passing::LEARNED), .. } => Some(name),
         _ => None,
     }
 }

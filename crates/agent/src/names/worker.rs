@@ -138,7 +138,7 @@ impl Worker {
 /// An address that a set has gets more time by leaving and coming back at once: kernels before 6.12 leave the time
 /// of one that is there as it is.
 fn changes(news: &News) -> Vec<Change> {
-    let kind = SetKind::Learned(Family::of(news.learned.address));
+    let kind = SetKind::Addresses(Family::of(news.learned.address));
     let keys = vec![Key::Address(news.learned.address)];
     let leave = news.known.then(|| Change::DeleteElements { set: news.set.clone(), kind, keys });
     leave.into_iter().chain([add(news)]).collect()

@@ -8,7 +8,7 @@ use super::expression::write_all;
 use super::message::message;
 use super::uapi::{LIST_ELEMENT, chain, element, netlink, request, rule, set, table};
 use crate::difference::Change;
-use crate::ruleset::{FORWARD, Key, SetKind, TABLE, Verdict};
+use crate::ruleset::{FORWARD, Key, Passing, SetKind, TABLE, Verdict};
 
 /// How many learned addresses go into one list, which is of at most 64 KiB: a key and its name take 320 bytes.
 const LEARNED_AT_ONCE: usize = 128;
@@ -66,9 +66,9 @@ pub(super) fn write<S: Sink>(
             writer.text(rule::TABLE, TABLE);
             writer.text(rule::CHAIN, chain);
         }),
-        Change::AddSet { name, kind, is_map, comment } => {
+        Change::AddSet { name, kind, is_map, comment, passing } => {
             single(request::NEW_SET, netlink::CREATE | netlink::EXCL, &|writer| {
-                write_set(writer, name, *kind, *is_map, comment.as_deref());
+                write_set(writer, name, *kind, *is_map, comment.as_deref(), *passing);
             })
         }
         Change::DeleteSet(name) => single(request::DELETE_SET, 0, &|writer| {
@@ -111,11 +111,19 @@ fn write_hook(writer: &mut Writer) {
     writer.text(chain::TYPE, "filter");
 }
 
-fn write_set(writer: &mut Writer, name: &str, kind: SetKind, is_map: bool, comment: Option<&str>) {
+fn write_set(
+    writer: &mut Writer,
+    name: &str,
+    kind: SetKind,
+    is_map: bool,
+    comment: Option<&str>,
+    passing: Option<Passing>,
+) {
     let layout = layout(kind);
+    let at_most = passing.map_or(0, |passing| passing.at_most);
     writer.text(set::TABLE, TABLE);
     writer.text(set::NAME, name);
-    writer.be32(set::FLAGS, layout.flags | if is_map { set::MAP } else { 0 });
+    writer.be32(set::FLAGS, layout.flags | if is_map { set::MAP } else { 0 } | passing.map_or(0, passing_flags));
     writer.be32(set::KEY_TYPE, layout.key_type);
     writer.be32(set::KEY_LENGTH, layout.key_length);
     if is_map {
@@ -124,18 +132,31 @@ fn write_set(writer: &mut Writer, name: &str, kind: SetKind, is_map: bool, comme
     }
     // Required, although everything here refers to sets by their names.
     writer.be32(set::ID, 1);
-    if !layout.fields.is_empty() {
+    if !layout.fields.is_empty() || at_most > 0 {
         writer.nest(set::DESCRIPTION, |writer| {
-            writer.nest(set::DESCRIPTION_CONCAT, |writer| {
-                for length in layout.fields {
-                    writer.nest(LIST_ELEMENT, |writer| writer.be32(set::FIELD_LENGTH, *length));
-                }
-            });
+            if at_most > 0 {
+                writer.be32(set::DESCRIPTION_SIZE, at_most);
+            }
+            if !layout.fields.is_empty() {
+                writer.nest(set::DESCRIPTION_CONCAT, |writer| {
+                    for length in layout.fields {
+                        writer.nest(LIST_ELEMENT, |writer| writer.be32(set::FIELD_LENGTH, *length));
+                    }
+                });
+            }
         });
+    }
+    if let Some(Passing { seconds, .. }) = passing.filter(|passing| passing.seconds > 0) {
+        writer.be64(set::TIMEOUT, u64::from(seconds) * 1_000);
     }
     if let Some(comment) = comment {
         writer.comment(set::USERDATA, set::COMMENT, comment);
     }
+}
+
+/// What the flags of a set say of elements that come and go.
+fn passing_flags(passing: Passing) -> u32 {
+    set::TIMEOUT_FLAG | if passing.by_rules { set::DYNAMIC } else { 0 }
 }
 
 /// Elements to add or to delete.

@@ -33,6 +33,7 @@ const IPV4_ADDRESS: u32 = 7;
 const IPV6_ADDRESS: u32 = 8;
 const INET_PROTO: u32 = 12;
 const INET_SERVICE: u32 = 13;
+const INTERFACE_INDEX: u32 = 20;
 
 /// What NEWSET says of a kind of keys.
 pub(super) fn layout(kind: SetKind) -> Layout {
@@ -40,15 +41,15 @@ pub(super) fn layout(kind: SetKind) -> Layout {
         SetKind::Addresses(Family::V6)
         | SetKind::AddressRanges(Family::V6)
         | SetKind::AddressPairs(Family::V6)
-        | SetKind::Learned(Family::V6) => (IPV6_ADDRESS, 16),
+        | SetKind::Sources(Family::V6) => (IPV6_ADDRESS, 16),
         _ => (IPV4_ADDRESS, 4),
     };
     let port_type = (INET_PROTO << 6) | INET_SERVICE;
     let (key_type, key_length, flags, fields): (_, _, _, &[u32]) = match kind {
         SetKind::Addresses(_) => (address_type, address_length, 0, &[]),
         SetKind::AddressRanges(_) => (address_type, address_length, set::INTERVAL, &[]),
-        SetKind::Learned(_) => (address_type, address_length, set::TIMEOUT, &[]),
         SetKind::AddressPairs(_) => ((address_type << 6) | address_type, 2 * address_length, 0, &[]),
+        SetKind::Sources(_) => ((address_type << 6) | INTERFACE_INDEX, address_length + 4, 0, &[]),
         SetKind::Ports => (port_type, 8, 0, &[]),
         SetKind::PortRanges => (port_type, 8, set::INTERVAL | set::CONCAT, &[1, 2]),
     };
@@ -62,12 +63,12 @@ pub(super) fn kind(key_type: u32, flags: u32) -> Option<SetKind> {
             SetKind::Addresses(family),
             SetKind::AddressRanges(family),
             SetKind::AddressPairs(family),
-            SetKind::Learned(family),
+            SetKind::Sources(family),
         ]
     });
     kinds.chain([SetKind::Ports, SetKind::PortRanges]).find(|kind| {
         let layout = layout(*kind);
-        layout.key_type == key_type && layout.flags == flags & (set::INTERVAL | set::CONCAT | set::TIMEOUT)
+        layout.key_type == key_type && layout.flags == flags & (set::INTERVAL | set::CONCAT)
     })
 }
 
@@ -92,6 +93,10 @@ pub(super) fn write(writer: &mut Writer, kind: SetKind, key: &Key, verdict: Opti
         if let Some(end) = following(last) {
             member(writer, &octets(end), None, None, uapi::INTERVAL_END);
         }
+        return;
+    }
+    if matches!(kind, SetKind::Sources(_)) {
+        writer.set_fault("only packets put something into a set of sources");
         return;
     }
     match *key {
@@ -242,11 +247,12 @@ impl Reader {
             return Some(());
         }
         let key = match self.kind {
-            SetKind::Addresses(_) | SetKind::AddressRanges(_) | SetKind::Learned(_) => Key::Address(address(key)?),
+            SetKind::Addresses(_) | SetKind::AddressRanges(_) => Key::Address(address(key)?),
             SetKind::AddressPairs(_) => {
                 let (source, destination) = key.split_at_checked(key.len() / 2)?;
                 Key::Pair(address(source)?, address(destination)?)
             }
+            SetKind::Sources(_) => return None,
             SetKind::Ports => {
                 let (protocol, port) = port(key)?;
                 Key::Port(protocol, port)

@@ -65,6 +65,14 @@ fn address(end: End, family: Family) -> (u32, u32) {
     }
 }
 
+/// The register behind an address in [`FIRST`].
+fn after_address(family: Family) -> u32 {
+    match family {
+        Family::V4 => FIRST_AFTER_4,
+        Family::V6 => SECOND,
+    }
+}
+
 /// What a look-up is for.
 #[derive(Clone, Copy)]
 enum Lookup {
@@ -98,6 +106,16 @@ impl Rule<'_> {
                 self.mask(8);
                 self.compare(uapi::CMP_NEQ, &0_u32.to_ne_bytes());
             }
+            Expression::NeitherEstablishedNorRelated => {
+                // INVALID is bit 0, NEW bit 3 and UNTRACKED bit 6.
+                self.ct(uapi::CT_STATE);
+                self.mask(0x49);
+                self.compare(uapi::CMP_NEQ, &0_u32.to_ne_bytes());
+            }
+            Expression::Marked => {
+                self.ct(uapi::CT_MARK);
+                self.compare(uapi::CMP_NEQ, &0_u32.to_ne_bytes());
+            }
             Expression::ConnectionMark(bit) => {
                 self.ct(uapi::CT_MARK);
                 self.mask(*bit);
@@ -106,7 +124,7 @@ impl Rule<'_> {
             Expression::InterfacePrefix(prefix) => {
                 // Every name begins with nothing, and the kernel compares at least one byte.
                 if !prefix.is_empty() {
-                    self.meta(uapi::META_IIFNAME);
+                    self.meta(uapi::META_IIFNAME, FIRST);
                     self.compare(uapi::CMP_EQ, prefix.as_bytes());
                 }
             }
@@ -118,6 +136,18 @@ impl Rule<'_> {
                 });
                 // The whole register, as nft does it.
                 self.compare(uapi::CMP_EQ, &0_u32.to_ne_bytes());
+            }
+            Expression::SourceNotIn(family, set) => {
+                self.source(*family);
+                self.lookup(set, Lookup::NotIn);
+            }
+            Expression::AddSource(family, set) => {
+                self.source(*family);
+                self.add("dynset", |writer| {
+                    writer.text(uapi::DYNSET_SET, set);
+                    writer.be32(uapi::DYNSET_OP, uapi::DYNSET_ADD);
+                    writer.be32(uapi::DYNSET_SREG_KEY, FIRST);
+                });
             }
             Expression::Family(family) => self.ask_family(*family),
             Expression::Icmpv6Types(first, last) => {
@@ -142,12 +172,8 @@ impl Rule<'_> {
                 self.lookup(set, Lookup::NotIn);
             }
             Expression::PairIn(family, set) => {
-                let second = match family {
-                    Family::V4 => FIRST_AFTER_4,
-                    Family::V6 => SECOND,
-                };
                 self.address(End::Source, *family, FIRST);
-                self.address(End::Destination, *family, second);
+                self.address(End::Destination, *family, after_address(*family));
                 self.lookup(set, Lookup::In);
             }
             Expression::AddressMap(end, family, map) => {
@@ -155,7 +181,7 @@ impl Rule<'_> {
                 self.lookup(map, Lookup::Verdict);
             }
             Expression::PortMap(map) => {
-                self.meta(uapi::META_L4PROTO);
+                self.meta(uapi::META_L4PROTO, FIRST);
                 self.payload(uapi::BASE_TRANSPORT, 2, 2, FIRST_AFTER_4);
                 self.lookup(map, Lookup::Verdict);
             }
@@ -206,7 +232,7 @@ impl Rule<'_> {
     }
 
     fn ask_family(&mut self, family: Family) {
-        self.meta(uapi::META_NFPROTO);
+        self.meta(uapi::META_NFPROTO, FIRST);
         self.compare(uapi::CMP_EQ, &[nfproto(family)]);
         self.family = Some(family);
     }
@@ -218,7 +244,7 @@ impl Rule<'_> {
     }
 
     fn ask_protocol(&mut self, protocol: u8) {
-        self.meta(uapi::META_L4PROTO);
+        self.meta(uapi::META_L4PROTO, FIRST);
         self.compare(uapi::CMP_EQ, &[protocol]);
         self.protocol = Some(protocol);
     }
@@ -229,10 +255,16 @@ impl Rule<'_> {
         self.payload(uapi::BASE_NETWORK, offset, length, register);
     }
 
-    fn meta(&mut self, key: u32) {
+    /// The source and the interface it came by, one after the other.
+    fn source(&mut self, family: Family) {
+        self.address(End::Source, family, FIRST);
+        self.meta(uapi::META_IIF, after_address(family));
+    }
+
+    fn meta(&mut self, key: u32, register: u32) {
         self.add("meta", |writer| {
             writer.be32(uapi::META_KEY, key);
-            writer.be32(uapi::META_DREG, FIRST);
+            writer.be32(uapi::META_DREG, register);
         });
     }
 

@@ -53,6 +53,51 @@ fn golden() -> Vec<Golden> {
             ],
         ),
         (
+            "ct mark != 0x0 jump c1",
+            vec![Expression::Marked, Expression::Verdict(Verdict::Jump("c1".to_owned()))],
+            &["[ ct load mark => reg 1 ]", "[ cmp neq reg 1 0x00000000 ]", "[ immediate reg 0 jump -> c1 ]"],
+        ),
+        (
+            "ct state invalid,new,untracked goto c1",
+            vec![Expression::NeitherEstablishedNorRelated, Expression::Verdict(Verdict::Goto("c1".to_owned()))],
+            &[
+                "[ ct load state => reg 1 ]",
+                "[ bitwise reg 1 = ( reg 1 & 0x00000049 ) ^ 0x00000000 ]",
+                "[ cmp neq reg 1 0x00000000 ]",
+                "[ immediate reg 0 goto -> c1 ]",
+            ],
+        ),
+        (
+            "meta nfproto ipv6 iifname \"pod*\" ip6 saddr . iif != @sources6 jump source",
+            vec![
+                Expression::Family(Family::V6),
+                Expression::InterfacePrefix("pod".to_owned()),
+                Expression::SourceNotIn(Family::V6, "sources6".to_owned()),
+                Expression::Verdict(Verdict::Jump("source".to_owned())),
+            ],
+            &[
+                "[ meta load nfproto => reg 1 ]",
+                "[ cmp eq reg 1 0x0000000a ]",
+                "[ meta load iifname => reg 1 ]",
+                "[ cmp eq reg 1 0x00646f70 ]",
+                "[ payload load 16b @ network header + 8 => reg 1 ]",
+                "[ meta load iif => reg 2 ]",
+                "[ lookup reg 1 set sources6 0x1 ]",
+                "[ immediate reg 0 jump -> source ]",
+            ],
+        ),
+        (
+            "add @sources4 { ip saddr . iif }",
+            vec![Expression::AddSource(Family::V4, "sources4".to_owned())],
+            &[
+                "[ meta load nfproto => reg 1 ]",
+                "[ cmp eq reg 1 0x00000002 ]",
+                "[ payload load 4b @ network header + 12 => reg 1 ]",
+                "[ meta load iif => reg 9 ]",
+                "[ dynset add reg_key 1 set sources4 ]",
+            ],
+        ),
+        (
             "iifname \"veth*\" fib saddr . iif oif missing drop",
             vec![Expression::InterfacePrefix("veth".to_owned()), Expression::SourceNotBehindInterface, drop_verdict()],
             &[
@@ -353,6 +398,7 @@ fn every_kind() -> Ruleset {
         kind,
         is_map: verdict.is_some(),
         comment: Some("why".to_owned()),
+        passing: None,
         elements: BTreeMap::from([(key, verdict)]),
     };
     let address = Key::Address(Ipv4Addr::new(10, 0, 0, 1).into());

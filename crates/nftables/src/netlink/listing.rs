@@ -37,6 +37,7 @@ pub(super) fn line(expression: &Attributes<'_>) -> String {
         "cmp" => cmp(&data),
         "lookup" => lookup(&data),
         "immediate" => immediate(&data),
+        "dynset" => dynset(&data),
         "fib" => fib(&data),
         "limit" => limit(&data),
         "numgen" => numgen(&data),
@@ -76,6 +77,7 @@ pub(super) fn verdict(data: &Attributes<'_>) -> Option<Verdict> {
 
 fn meta(data: &Attributes<'_>) -> Option<String> {
     let key = match data.be32(uapi::META_KEY)? {
+        uapi::META_IIF => "iif",
         uapi::META_IIFNAME => "iifname",
         uapi::META_NFPROTO => "nfproto",
         uapi::META_L4PROTO => "l4proto",
@@ -144,6 +146,11 @@ fn immediate(data: &Attributes<'_>) -> Option<String> {
         verdict => verdict.to_string(),
     };
     Some(format!("immediate reg {register} {words}"))
+}
+
+fn dynset(data: &Attributes<'_>) -> Option<String> {
+    let (register, set) = (data.be32(uapi::DYNSET_SREG_KEY)?, data.text(uapi::DYNSET_SET)?);
+    (data.be32(uapi::DYNSET_OP)? == uapi::DYNSET_ADD).then(|| format!("dynset add reg_key {register} set {set}"))
 }
 
 fn fib(data: &Attributes<'_>) -> Option<String> {

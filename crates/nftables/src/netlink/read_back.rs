@@ -28,7 +28,7 @@ use super::snapshot::{ChainState, Entry, RuleCounter, RuleState, SetState, Snaps
 use super::socket::Kernel;
 use super::uapi::{LIST_ELEMENT, chain, element, generation, nfnetlink, request, rule, set, table};
 use crate::difference::Learned;
-use crate::ruleset::{Name, Ruleset, SetKind, TABLE};
+use crate::ruleset::{Name, Passing, Ruleset, TABLE};
 
 /// How often a dump is tried.
 const ATTEMPTS: usize = 50;
@@ -117,6 +117,7 @@ impl Kernel {
                     kind: attributes.be32(set::KEY_TYPE).and_then(|key_type| kind(key_type, flags)),
                     is_map: flags & set::MAP != 0,
                     comment: attributes.comment(set::USERDATA, set::COMMENT),
+                    passing: passing(&attributes, flags),
                     ..SetState::default()
                 };
                 Some((attributes.text(set::NAME)?, state))
@@ -130,7 +131,7 @@ impl Kernel {
         Ok(snapshot)
     }
 
-    /// The addresses in every set of [learned](SetKind::Learned) ones, by the set's name.
+    /// The addresses in every set of [learned](Passing::LEARNED) ones, by the set's name.
     ///
     /// # Errors
     /// When the kernel cannot be asked, or changes the sets all the time.
@@ -138,8 +139,8 @@ impl Kernel {
         let mut generation = self.generation()?;
         let names = self.settled(&mut generation, "the sets", request::GET_SET, ours(set::TABLE), |message| {
             let attributes = message.attributes();
-            let kind = kind(attributes.be32(set::KEY_TYPE)?, attributes.be32(set::FLAGS).unwrap_or(0))?;
-            matches!(kind, SetKind::Learned(_)).then(|| attributes.text(set::NAME)).flatten()
+            let is_learned = passing(&attributes, attributes.be32(set::FLAGS).unwrap_or(0)) == Some(Passing::LEARNED);
+            is_learned.then(|| attributes.text(set::NAME)).flatten()
         })?;
         let mut learned = BTreeMap::new();
         for name in names {
@@ -152,7 +153,7 @@ impl Kernel {
     }
 
     fn elements(&mut self, generation: &mut u32, name: &str, state: &mut SetState) -> Result<(), ReadError> {
-        let Some(kind) = state.kind else { return Ok(()) };
+        let (Some(kind), None) = (state.kind, state.passing) else { return Ok(()) };
         let parts = self.members(generation, name)?;
         let mut reader = Reader::new(kind);
         for part in &parts {
@@ -254,6 +255,16 @@ impl Kernel {
 /// Asks for what is in our table.
 fn ours(attribute: u16) -> impl Fn(&mut Writer) {
     move |writer| writer.text(attribute, TABLE)
+}
+
+/// What the kernel says of a set whose elements come and go.
+fn passing(attributes: &Attributes<'_>, flags: u32) -> Option<Passing> {
+    let milliseconds = attributes.be64(set::TIMEOUT).unwrap_or(0);
+    (flags & set::TIMEOUT_FLAG != 0).then(|| Passing {
+        seconds: u32::try_from(milliseconds / 1_000).unwrap_or(u32::MAX),
+        at_most: attributes.nested(set::DESCRIPTION).be32(set::DESCRIPTION_SIZE).unwrap_or(0),
+        by_rules: flags & set::DYNAMIC != 0,
+    })
 }
 
 fn entry(attributes: &Attributes<'_>) -> Option<Entry> {

@@ -7,7 +7,7 @@ use super::change::describe_key;
 use super::expression::write_all;
 use super::listing;
 use super::uapi::chain;
-use crate::ruleset::{Key, Name, Rule, Ruleset, Set, SetKind, Verdict};
+use crate::ruleset::{Key, Name, Passing, Rule, Ruleset, Set, SetKind, Verdict};
 
 /// What is in the kernel of `table inet palisade`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct SetState {
     pub is_map: bool,
     /// Its comment.
     pub comment: Option<String>,
+    /// Whether its elements come and go by themselves; then they are not read.
+    pub passing: Option<Passing>,
     /// Its elements; addresses of a set of ranges as ranges.
     pub elements: BTreeMap<Key, Option<Verdict>>,
     /// How many elements it has besides that cannot be ours.
@@ -169,12 +171,13 @@ impl ChainState {
 
 impl SetState {
     fn differences(&self, name: &str, wanted: &Set, found: &mut Vec<String>) {
-        if self.kind != Some(wanted.kind) || self.is_map != wanted.is_map || self.comment != wanted.comment {
+        let is = (self.kind, self.is_map, &self.comment, self.passing);
+        if is != (Some(wanted.kind), wanted.is_map, &wanted.comment, wanted.passing) {
             found.push(format!("set {name} is of another kind or has another comment"));
             return;
         }
-        // Who learns them knows which they are.
-        if matches!(wanted.kind, SetKind::Learned(_)) {
+        // Whoever puts them there knows which they are.
+        if wanted.passing.is_some() {
             return;
         }
         let elements: BTreeMap<Key, &Option<Verdict>> =

@@ -111,17 +111,23 @@ pub(super) mod set {
     pub(crate) const DATA_LENGTH: u16 = 7;
     pub(crate) const DESCRIPTION: u16 = 9;
     pub(crate) const ID: u16 = 10;
+    /// In milliseconds.
+    pub(crate) const TIMEOUT: u16 = 11;
     pub(crate) const USERDATA: u16 = 13;
 
     pub(crate) const INTERVAL: u32 = 0x04;
     pub(crate) const MAP: u32 = 0x08;
-    pub(crate) const TIMEOUT: u32 = 0x10;
+    /// NFT_SET_TIMEOUT.
+    pub(crate) const TIMEOUT_FLAG: u32 = 0x10;
+    /// NFT_SET_EVAL.
+    pub(crate) const DYNAMIC: u32 = 0x20;
     pub(crate) const CONCAT: u32 = 0x80;
 
     /// NFT_DATA_VERDICT, as a set's data type.
     pub(crate) const VERDICT: u32 = 0xffff_ff00;
     /// sizeof(struct nft_verdict).
     pub(crate) const VERDICT_LENGTH: u32 = 16;
+    pub(crate) const DESCRIPTION_SIZE: u16 = 1;
     pub(crate) const DESCRIPTION_CONCAT: u16 = 2;
     pub(crate) const FIELD_LENGTH: u16 = 1;
     /// NFTNL_UDATA_SET_COMMENT.
@@ -173,6 +179,7 @@ pub(super) mod expression {
     pub(crate) const META_KEY: u16 = 2;
     pub(crate) const META_SREG: u16 = 3;
     pub(crate) const META_MARK: u32 = 3;
+    pub(crate) const META_IIF: u32 = 4;
     pub(crate) const META_IIFNAME: u32 = 6;
     pub(crate) const META_NFPROTO: u32 = 15;
     pub(crate) const META_L4PROTO: u32 = 16;
@@ -214,6 +221,12 @@ pub(super) mod expression {
 
     pub(crate) const IMMEDIATE_DREG: u16 = 1;
     pub(crate) const IMMEDIATE_DATA: u16 = 2;
+
+    pub(crate) const DYNSET_SET: u16 = 1;
+    pub(crate) const DYNSET_OP: u16 = 3;
+    pub(crate) const DYNSET_SREG_KEY: u16 = 4;
+    /// NFT_DYNSET_OP_ADD.
+    pub(crate) const DYNSET_ADD: u32 = 0;
 
     pub(crate) const FIB_DREG: u16 = 1;
     pub(crate) const FIB_RESULT: u16 = 2;

@@ -1,7 +1,9 @@
 //! The ruleset of one node, planned from the policy program.
 //!
 //! ```text
-//! chain forward    cut connections ─► established ─► forged source ─► pods not known (when asked for)
+//! chain forward    cut connections ─► the end, for whatever belongs to a connection that stands
+//!                  ─► chain judge, for everything else
+//! chain judge      forged source ─► pods not known (when asked for)
 //!                  ─► map egress  by source address ──────► chain of the pod's egress profile
 //!                  ─► map ingress by destination address ─► chain of the pod's ingress profile
 //!                  ─► log, where accepted connections are logged
@@ -22,6 +24,7 @@ mod names;
 mod peers;
 mod planner;
 mod profile;
+mod source;
 mod unknown;
 
 use std::{collections::BTreeMap, net::IpAddr};
@@ -39,8 +42,10 @@ use crate::{
     ruleset::{Chain, End, Expression, Key, Name, Rule, Ruleset, Verdict},
 };
 
-/// The chain that drops forged source addresses.
-const FORGED: &str = "forged";
+/// The chain of connections that somebody has marked.
+const CUT: &str = "cut";
+/// The chain that judges first packets, and whatever else belongs to no connection that stands.
+const JUDGE: &str = "judge";
 
 /// What a node's ruleset depends on besides its pods and the policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,23 +117,30 @@ pub fn plan(cluster: &Cluster, program: &PolicyProgram, node: NodeId, options: &
     Plan { ruleset: draft.into_ruleset(), denials: planner.denials().clone(), profiles: planner.profiles() }
 }
 
-fn forward(options: &Options, unknown: Vec<Rule>) -> Chain {
-    let mut rules = vec![
-        Rule::new([
-            Expression::ConnectionMark(options.cut_mark),
-            Expression::Counter,
-            Expression::Verdict(Verdict::Drop),
-        ])
-        .comment("connections that a change of policy has cut"),
-    ];
-    rules.push(established());
-    for prefix in &options.pod_interfaces {
-        let forged = [
-            Expression::InterfacePrefix(prefix.clone()),
-            Expression::SourceNotBehindInterface,
-            Expression::Verdict(Verdict::Goto(FORGED.to_owned())),
-        ];
-        rules.push(Rule::new(forged));
+/// What a packet of a connection that stands goes through: its end accepts. As short as can be, without even a verdict
+/// of its own: each expression costs every packet that the node forwards.
+fn forward() -> Chain {
+    let marked = Rule::new([Expression::Marked, Expression::Verdict(Verdict::Jump(CUT.to_owned()))]);
+    Chain { is_base: true, rules: vec![marked, first_packets()] }
+}
+
+/// Sends on what belongs to no connection that stands, nor is an error about one.
+fn first_packets() -> Rule {
+    let goto = Expression::Verdict(Verdict::Goto(JUDGE.to_owned()));
+    Rule::new([Expression::NeitherEstablishedNorRelated, goto])
+}
+
+/// Drops what belongs to a connection that was cut. Others may have marked it for what they want.
+fn cut(options: &Options) -> Chain {
+    let cut = [Expression::ConnectionMark(options.cut_mark), Expression::Counter, Expression::Verdict(Verdict::Drop)];
+    Chain { is_base: false, rules: vec![Rule::new(cut).comment("connections that a change of policy has cut")] }
+}
+
+/// What judges first packets.
+fn judge(options: &Options, unknown: Vec<Rule>) -> Chain {
+    let mut rules = Vec::new();
+    for family in Family::ALL {
+        rules.extend(options.pod_interfaces.iter().map(|prefix| source::ask(family, prefix)));
     }
     rules.extend(unknown);
     for (direction, end) in [(Direction::Egress, End::Source), (Direction::Ingress, End::Destination)] {
@@ -137,25 +149,13 @@ fn forward(options: &Options, unknown: Vec<Rule>) -> Chain {
         }
     }
     rules.extend(options.log_accepted.map(accepted));
-    Chain { is_base: true, rules }
-}
-
-/// Connections that stand pass.
-fn established() -> Rule {
-    Rule::new([Expression::EstablishedOrRelated, Expression::Verdict(Verdict::Accept)])
+    Chain { is_base: false, rules }
 }
 
 /// Router and neighbour solicitation, advertisement, redirect (RFC 4861), which a bridged pod needs to be
 /// reached, are never dropped. Asked where something is to be dropped, not of every packet.
 fn neighbour_discovery() -> Rule {
     Rule::new([Expression::Icmpv6Types(133, 137), Expression::Verdict(Verdict::Return)])
-}
-
-/// Drops what came by a pod's interface with a source that is not reached through it. The solicitation that
-/// looks for a duplicate address, which comes from `::`, passes.
-fn forged() -> Chain {
-    let drop = Rule::new([Expression::Counter, Expression::Verdict(Verdict::Drop)]);
-    Chain { is_base: false, rules: vec![neighbour_discovery(), drop.comment("forged source address")] }
 }
 
 /// What comes to the end of the chain has passed both directions. Packets of connections that were there

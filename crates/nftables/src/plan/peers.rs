@@ -14,7 +14,7 @@ use palisade_engine::{
 use rustc_hash::FxHashMap;
 
 use super::{digit, names::content_name};
-use crate::ruleset::{End, Expression, Key, Set, SetKind, shortened};
+use crate::ruleset::{End, Expression, Key, Passing, Set, SetKind, shortened};
 
 /// One peer of a union.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -198,7 +198,13 @@ impl PodSet {
                 (Who::Anyone | Who::Block(_) | Who::Nodes(_) | Who::Names(_), None) => {}
             }
         }
-        Set { kind: SetKind::Addresses(self.family), is_map: false, comment: Some(self.comment.clone()), elements }
+        Set {
+            kind: SetKind::Addresses(self.family),
+            is_map: false,
+            comment: Some(self.comment.clone()),
+            passing: None,
+            elements,
+        }
     }
 
     /// Whether the address of a pod of that identity is in it.
@@ -329,7 +335,7 @@ fn node_set(cluster: &Cluster, program: &PolicyProgram, sets: &[NodeSetId], fami
     let elements = addresses.map(|address| (Key::Address(*address), None)).collect();
     let name = content_name(&format!("nodes{}", digit(family)), &text);
     let comment = Some(shortened(text, 120));
-    (name, Set { kind: SetKind::Addresses(family), is_map: false, comment, elements })
+    (name, Set { kind: SetKind::Addresses(family), is_map: false, comment, passing: None, elements })
 }
 
 /// The addresses that names resolve to, by the names as [`pod_set`]: equal lists share what was learned, and
@@ -338,7 +344,8 @@ fn learned_set(names: &[DomainName], family: Family) -> (String, Set) {
     let text = texts(names).join(" | ");
     let name = content_name(&format!("names{}", digit(family)), &text);
     let comment = Some(shortened(text, 120));
-    (name, Set { kind: SetKind::Learned(family), is_map: false, comment, elements: BTreeMap::new() })
+    let (kind, passing) = (SetKind::Addresses(family), Some(Passing::LEARNED));
+    (name, Set { kind, is_map: false, comment, passing, elements: BTreeMap::new() })
 }
 
 fn texts(names: &[DomainName]) -> Vec<&str> {
@@ -347,7 +354,7 @@ fn texts(names: &[DomainName]) -> Vec<&str> {
 
 fn prefix_set(prefixes: &PrefixSet, family: Family) -> (String, Set) {
     let elements = range_keys(prefixes, family).map(|key| (key, None)).collect();
-    let set = Set { kind: SetKind::AddressRanges(family), is_map: false, comment: None, elements };
+    let set = Set { kind: SetKind::AddressRanges(family), is_map: false, comment: None, passing: None, elements };
     let text = format!("{:?}", set.elements);
     (content_name(&format!("nets{}", digit(family)), &text), set)
 }

@@ -19,10 +19,10 @@ use palisade_engine::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    FORGED, Options, forged, forward, map_name,
+    CUT, JUDGE, Options, cut, forward, judge, map_name,
     peers::{NamedPortIndex, PodSet, Who},
     profile::{Piece, PieceKey, ProfilePlanner, piece_key},
-    self_name,
+    self_name, source,
     unknown::{Misfit, UnknownPods, hold, know, outside_of},
 };
 use crate::{
@@ -194,7 +194,7 @@ impl Planner {
 
     /// What is there without any pod.
     fn skeleton(&self, draft: &mut Draft) {
-        let empty = |kind, is_map| Set { kind, is_map, comment: None, elements: BTreeMap::new() };
+        let empty = |kind, is_map| Set { kind, is_map, comment: None, passing: None, elements: BTreeMap::new() };
         for family in Family::ALL {
             for direction in Direction::ALL {
                 draft.put_set(&map_name(direction, family), empty(SetKind::Addresses(family), true));
@@ -202,10 +202,12 @@ impl Planner {
             draft.put_set(&self_name(family), empty(SetKind::AddressPairs(family), false));
         }
         if !self.options.pod_interfaces.is_empty() {
-            draft.put_chain(&FORGED.to_owned(), forged());
+            source::skeleton(draft);
         }
         let unknown = hold(draft, &self.held, self.options.log);
-        draft.put_chain(&FORWARD.to_owned(), forward(&self.options, unknown));
+        draft.put_chain(&JUDGE.to_owned(), judge(&self.options, unknown));
+        draft.put_chain(&CUT.to_owned(), cut(&self.options));
+        draft.put_chain(&FORWARD.to_owned(), forward());
     }
 
     /// Gives a pod what it needs in the table, if it is of this node, and takes what it had.

@@ -183,7 +183,7 @@ impl<'a> ProfilePlanner<'a> {
         let used = maps.into_iter().filter(|(_, elements, _)| !elements.is_empty());
         let rules = used.map(|(kind, elements, prefix)| {
             let name = content_name(prefix, &format!("{elements:?}"));
-            self.piece.sets.insert(name.clone(), Set { kind, is_map: true, comment: None, elements });
+            self.piece.sets.insert(name.clone(), Set { kind, is_map: true, comment: None, passing: None, elements });
             Rule::new([Expression::PortMap(name)])
         });
         rules.collect()

@@ -25,7 +25,7 @@ use palisade_engine::{
     sets::PrefixSet,
 };
 
-use super::{Log, digit, peers::range_keys};
+use super::{JUDGE, Log, digit, first_packets, peers::range_keys};
 use crate::{
     draft::Draft,
     ruleset::{Chain, End, Expression, FORWARD, Key, Name, Rule, Ruleset, Set, SetKind, Verdict},
@@ -133,13 +133,13 @@ pub(super) fn outside_of<'p>(prefixes: &PrefixSet, pods: impl Iterator<Item = &'
 /// receives through it. For the time between a start of the node and the first sync of its agent.
 pub fn closed(prefixes: &PrefixSet, log: Option<Log>) -> Ruleset {
     let mut draft = Draft::default();
-    let mut rules = vec![super::established()];
-    rules.extend(hold(&mut draft, prefixes, log));
-    draft.put_chain(&FORWARD.to_owned(), Chain { is_base: true, rules });
+    let rules = hold(&mut draft, prefixes, log);
+    draft.put_chain(&JUDGE.to_owned(), Chain { is_base: false, rules });
+    draft.put_chain(&FORWARD.to_owned(), Chain { is_base: true, rules: vec![first_packets()] });
     draft.into_ruleset()
 }
 
-/// Adds what holds `prefixes` closed, with nobody known; the rules for the base chain are returned.
+/// Adds what holds `prefixes` closed, with nobody known; the rules for the chain that judges are returned.
 pub(super) fn hold(draft: &mut Draft, prefixes: &PrefixSet, log: Option<Log>) -> Vec<Rule> {
     if prefixes.is_empty() {
         return Vec::new();
@@ -147,7 +147,7 @@ pub(super) fn hold(draft: &mut Draft, prefixes: &PrefixSet, log: Option<Log>) ->
     let mut rules = Vec::new();
     for family in Family::ALL.into_iter().filter(|family| !prefixes.is_empty_in(*family)) {
         let (local, known) = (name("local", family), known_name(family));
-        let set = |kind, elements| Set { kind, is_map: false, comment: None, elements };
+        let set = |kind, elements| Set { kind, is_map: false, comment: None, passing: None, elements };
         let elements = range_keys(prefixes, family).map(|key| (key, None)).collect();
         draft.put_set(&local, set(SetKind::AddressRanges(family), elements));
         draft.put_set(&known, set(SetKind::Addresses(family), BTreeMap::new()));

@@ -7,7 +7,7 @@ use palisade_nftables::{
     difference::{Change, Difference, Learned},
     held::Held,
     netlink::Kernel,
-    ruleset::SetKind,
+    ruleset::{Passing, Set, SetKind},
 };
 
 use super::{HAS_NFT, Outcome, rulesets::*, to};
@@ -22,7 +22,7 @@ fn one(change: Change) -> Difference {
 
 /// They are kept with the time that is left and what they were learned from, and are no drift.
 pub(super) fn what_is_learned() -> Outcome {
-    let empty = |family| set(SetKind::Learned(family), []);
+    let empty = |family| Set { passing: Some(Passing::LEARNED), ..set(SetKind::Addresses(family), []) };
     let wanted = ruleset([("names4-a", empty(Family::V4)), ("names6-a", empty(Family::V6))], []);
     let mut kernel = Kernel::open()?;
     to(&mut kernel, None, &wanted)?;
@@ -39,7 +39,7 @@ pub(super) fn what_is_learned() -> Outcome {
     assert!(back.left > Duration::from_secs(3000) && back.left <= Duration::from_secs(3600), "{:?}", back.left);
     // One that is there gets more time by going and coming in one transaction.
     let address: IpAddr = "203.0.113.7".parse()?;
-    let kind = SetKind::Learned(Family::V4);
+    let kind = SetKind::Addresses(Family::V4);
     let keys = vec![palisade_nftables::ruleset::Key::Address(address)];
     let longer = vec![learned("203.0.113.7", 1000, "api.example.com")];
     let (set, again) = ("names4-a".to_owned(), "names4-a".to_owned());

@@ -79,7 +79,7 @@ pub(crate) fn refusals_are_named() -> Outcome {
             "at [ log prefix",
         ),
         (
-            Change::AddSet { name: "x".repeat(300), kind: SetKind::Ports, is_map: false, comment: None },
+            Change::AddSet { name: "x".repeat(300), kind: SetKind::Ports, is_map: false, comment: None, passing: None },
             "add set xxx",
             "Attribute failed policy validation",
         ),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use palisade_engine::model::{Family, PortRange, Protocol};
-use palisade_nftables::ruleset::{Chain, End, Expression, Key, Rule, Ruleset, Set, SetKind, Verdict};
+use palisade_nftables::ruleset::{Chain, End, Expression, Key, Passing, Rule, Ruleset, Set, SetKind, Verdict};
 
 pub(crate) fn v4(text: &str) -> Ipv4Addr {
     text.parse().unwrap()
@@ -31,12 +31,24 @@ pub(crate) fn goto(chain: &str) -> Verdict {
 }
 
 pub(crate) fn set(kind: SetKind, keys: impl IntoIterator<Item = Key>) -> Set {
-    Set { kind, is_map: false, comment: None, elements: keys.into_iter().map(|key| (key, None)).collect() }
+    Set {
+        kind,
+        is_map: false,
+        comment: None,
+        passing: None,
+        elements: keys.into_iter().map(|key| (key, None)).collect(),
+    }
+}
+
+/// What rules alone put elements into.
+pub(crate) fn learnt(family: Family) -> Set {
+    let passing = Some(Passing { seconds: 10, at_most: 1_000, by_rules: true });
+    Set { passing, ..set(SetKind::Sources(family), []) }
 }
 
 pub(crate) fn map(kind: SetKind, elements: impl IntoIterator<Item = (Key, Verdict)>) -> Set {
     let elements = elements.into_iter().map(|(key, verdict)| (key, Some(verdict))).collect();
-    Set { kind, is_map: true, comment: None, elements }
+    Set { kind, is_map: true, comment: None, passing: None, elements }
 }
 
 pub(crate) fn ruleset(
@@ -70,7 +82,7 @@ pub(crate) fn everything() -> Ruleset {
         ("a4", set(SetKind::Addresses(Family::V4), [address("10.0.0.1"), address("10.0.0.2")])),
         ("a6", set(SetKind::Addresses(Family::V6), [address("fd00::1")])),
         ("empty", set(SetKind::Addresses(Family::V6), [])),
-        ("names6", set(SetKind::Learned(Family::V6), [])),
+        ("names6", Set { passing: Some(Passing::LEARNED), ..set(SetKind::Addresses(Family::V6), []) }),
         (
             "r4",
             set(
@@ -105,6 +117,8 @@ pub(crate) fn everything() -> Ruleset {
             "p6",
             set(SetKind::AddressPairs(Family::V6), [Key::Pair(IpAddr::V6(v6("fd00::1")), IpAddr::V6(v6("fd00::2")))]),
         ),
+        ("source4", learnt(Family::V4)),
+        ("source6", learnt(Family::V6)),
         ("egress4", commented),
         ("egress6", map(SetKind::Addresses(Family::V6), [(address("fd00::1"), goto("profile"))])),
         (
@@ -165,9 +179,22 @@ pub(crate) fn everything() -> Ruleset {
         Rule::new([E::AddressIn(End::Destination, Family::V6, name("r6")), verdict(goto("last"))]),
     ];
     let last = vec![Rule::new([E::Limit { rate: 5, burst: 5 }, E::Counter, verdict(Verdict::Drop)])];
+    let source = vec![
+        Rule::new([E::Marked, verdict(jump("last"))]),
+        Rule::new([E::NeitherEstablishedNorRelated, verdict(goto("last"))]),
+        Rule::new([E::SourceNotIn(Family::V4, name("source4")), E::AddSource(Family::V4, name("source4"))]),
+        Rule::new([E::Family(Family::V6), E::SourceNotIn(Family::V6, name("source6")), verdict(jump("last"))]),
+        Rule::new([E::AddSource(Family::V6, name("source6"))]),
+    ];
     ruleset(
         sets,
-        [("forward", true, forward), ("profile", false, profile), ("cell", false, cell), ("last", false, last)],
+        [
+            ("forward", true, forward),
+            ("source", false, source),
+            ("profile", false, profile),
+            ("cell", false, cell),
+            ("last", false, last),
+        ],
     )
 }
 
