@@ -242,19 +242,8 @@ impl Draft<'_> {
         for (protocol, port) in ports.keys() {
             items.push((*protocol, self.port(receiver, *protocol, *port)));
         }
-        if ports.keys().any(|(_, port)| *port == DNS) {
-            for protocol in [Protocol::Udp, Protocol::Tcp] {
-                let item = (protocol, PortMatch::Range(PortRange::single(DNS)));
-                if !items.contains(&item) {
-                    self.wider.insert(format!(
-                        "{protocol} {DNS} between {}/{} and {}/{} (resolvers use both UDP and TCP)",
-                        own.namespace, own.name, other.namespace, other.name
-                    ));
-                    items.push(item);
-                }
-            }
-            items.sort_by_key(|(protocol, _)| (*protocol != Protocol::Udp, *protocol));
-        }
+        // As people write it, and as resolvers ask: UDP first.
+        items.sort_by_key(|(protocol, _)| (*protocol != Protocol::Udp, *protocol));
         let namespaces = if own.namespace == other.namespace {
             NamespaceScope::Own
         } else {

@@ -31,8 +31,7 @@ pub(crate) fn run(arguments: &Suggest) -> Result<ExitCode> {
             "no accepted connection was observed between ends that the cluster has: record with `--log denied,accepted`"
         );
     }
-    let suggestion =
-        suggest(&before, &read.observed, Options { max_prefixes: usize::from(arguments.max_prefixes) });
+    let suggestion = suggest(&before, &read.observed, Options { max_prefixes: usize::from(arguments.max_prefixes) });
     let mut with = inventory;
     with.policies.extend(suggestion.policies.iter().map(|suggested| suggested.policy.clone()));
     replay(&cluster(with)?, &read.observed)?;
@@ -60,15 +59,23 @@ fn cluster(inventory: Inventory) -> Result<Cluster> {
 /// Says what of the flow logs does not count.
 fn told(read: &observed::Reading) {
     if read.lost > 0 {
-        screen::note(&format!("the flow logs have gaps: {} lines were lost, and what they told is not allowed", read.lost));
+        screen::note(&format!(
+            "the flow logs have gaps: {} lines were lost, and what they told is not allowed",
+            read.lost
+        ));
     }
     if read.portless > 0 {
         let portless = read.portless;
-        screen::note(&format!("{portless} lines are of protocols without ports (ICMP), which rules cannot name: left out"));
+        screen::note(&format!(
+            "{portless} lines are of protocols without ports (ICMP), which rules cannot name: left out"
+        ));
     }
     if !read.unknown.is_empty() {
         let pods: Vec<&String> = read.unknown.iter().collect();
-        screen::note(&format!("left out, since the cluster does not have them: {}", screen::shortened(&pods, ", ", MOST)));
+        screen::note(&format!(
+            "left out, since the cluster does not have them: {}",
+            screen::shortened(&pods, ", ", MOST)
+        ));
     }
 }
 
