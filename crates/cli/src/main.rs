@@ -22,6 +22,7 @@ mod plugin;
 mod reach;
 mod ruleset;
 mod screen;
+mod suggest;
 mod test;
 mod verdicts;
 
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Ruleset(arguments) => ruleset::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
         Command::Flows(arguments) => flow_log::run(&arguments),
+        Command::Suggest(arguments) => suggest::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completion(arguments) => generate::completion(&arguments),
         Command::Man(arguments) => generate::man(&arguments),

@@ -274,3 +274,70 @@ fn a_difference_that_hangs_on_an_address_is_told() {
     let output = diff("open.yaml", "open.yaml");
     assert_eq!(output.status.code(), Some(0), "{}", support::said(&output));
 }
+
+/// The connections that an example's table allows, as a flow log, and how many there are.
+fn flow_log(example: &std::path::Path) -> String {
+    let table = std::fs::read_to_string(example.join("flows.tsv")).unwrap();
+    let mut log = String::new();
+    for row in table.lines().skip(1) {
+        let row: Vec<&str> = row.split('\t').collect();
+        let [from, to, protocol, port, "allow"] = row.as_slice() else { continue };
+        if *port == "-" {
+            continue;
+        }
+        let six = from.contains(':') || to.contains(':');
+        let end = |end: &str, port: &str| match end.split_once('/') {
+            Some((namespace, pod)) => {
+                let ip = if six { "fd00:9::9" } else { "10.9.9.9" };
+                format!(r#"{{"namespace":"{namespace}","pod":"{pod}","ip":"{ip}","port":{port}}}"#)
+            }
+            None => format!(r#"{{"ip":"{end}","port":{port}}}"#),
+        };
+        log.push_str(&format!(
+            "{{\"v\":1,\"time\":\"2026-03-01T12:00:00Z\",\"verdict\":\"accepted\",\"direction\":\"both\",\
+             \"protocol\":\"{protocol}\",\"src\":{},\"dst\":{},\"node\":\"n\",\"isolatedBy\":[],\"nearest\":null,\
+             \"suppressed\":0}}\n",
+            end(from, "40000"),
+            end(to, port)
+        ));
+    }
+    log
+}
+
+#[test]
+fn what_was_seen_of_an_example_is_suggested_and_nothing_more() {
+    let mut seen = 0;
+    for (name, as_tight) in [
+        ("and-or", true),
+        ("dns", true),
+        ("e-commerce", true),
+        ("namespace-by-name", true),
+        ("port-range", true),
+        ("three-tier", true),
+        // Pods of which nothing was seen get no policy, and two exporters have the same labels.
+        ("default-policies", false),
+        ("ip-block", false),
+        ("named-ports", false),
+    ] {
+        let example = support::root().join("examples").join(name);
+        let cluster = std::fs::read_to_string(example.join("cluster.yaml")).unwrap();
+        let policies = std::fs::read_to_string(example.join("policies.yaml")).unwrap();
+        let before = Folder::with(&[("cluster.yaml", cluster.as_str()), ("flows.jsonl", &flow_log(&example))]);
+        let flows = before.path().join("flows.jsonl");
+        let file = before.path().join("cluster.yaml");
+        let suggested = palisade().arg("suggest").arg(&flows).arg("-f").arg(&file).output().unwrap();
+        assert_eq!(suggested.status.code(), Some(0), "{name}: {}", said(&suggested));
+        let yaml = String::from_utf8(suggested.stdout).unwrap();
+        seen += yaml.matches("kind: NetworkPolicy").count();
+
+        let after = Folder::with(&[("cluster.yaml", cluster.as_str()), ("policies.yaml", &yaml)]);
+        let check = palisade().arg("check").arg("-f").arg(after.path()).output().unwrap();
+        assert_eq!(check.status.code(), Some(0), "{name}: {}", said(&check));
+        if as_tight {
+            let own = Folder::with(&[("cluster.yaml", cluster.as_str()), ("policies.yaml", &policies)]);
+            let diff = palisade().arg("diff").args([own.path(), after.path()]).output().unwrap();
+            assert!(said(&diff).contains("0 gained"), "{name}: {}", said(&diff));
+        }
+    }
+    assert!(seen > 40, "{seen} policies");
+}

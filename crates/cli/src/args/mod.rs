@@ -8,6 +8,7 @@ mod machine;
 mod names;
 mod node;
 mod questions;
+mod suggest;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub(crate) use self::{
     names::NameArguments,
     node::{InitArguments, PodArguments, UnknownPodsArgument},
     questions::{Coverage, Describe, DescribeFormat, Explain, Reach, TestArguments, TestFormat, Verdicts},
+    suggest::Suggest,
 };
 
 /// Kubernetes network policies: decided, explained and proven with real packets.
@@ -76,6 +78,8 @@ pub(crate) enum Command {
     Agent(Box<AgentArguments>),
     /// What an agent logged: connections that were denied or accepted, and why
     Flows(Flows),
+    /// The least policies that allow the connections that were observed
+    Suggest(Suggest),
     /// Whether this machine can enforce policies, and what to do if not
     Doctor(Doctor),
     /// A completion script for a shell
