@@ -62,6 +62,8 @@ pub(crate) fn run(task: Task, say: &mut dyn FnMut(Line)) -> Result<()> {
         memory_of(agent.id())
     })();
     _ = fs::remove_dir_all(&folder);
+    // It ends by a connection to itself.
+    namespace.run(move || drop(server))?;
     say(Line { what: "memory of the command".into(), mib: Some(measured? as f64 / 1024.0), ..Line::default() });
     Ok(())
 }

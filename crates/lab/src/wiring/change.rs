@@ -38,7 +38,6 @@ impl Network {
     pub fn remove_pod(&mut self, index: usize) -> Result<(), WiringError> {
         let Some(pod) = self.topology.pods.get(index).cloned() else { return Ok(()) };
         let Some(namespace) = self.pods.get_mut(index).and_then(Option::take) else { return Ok(()) };
-        drop(namespace);
         let plan = self.plan();
         let link = plan.pod_link(index).index;
         let mut node = self.rtnetlink_of_node(pod.node)?;
@@ -51,6 +50,8 @@ impl Network {
             }
         }
         node.submit(&[Request::Remove { link }])?;
+        // Not before: the kernel takes the link down with the namespace, some time later.
+        drop(namespace);
         let behind = pod.addresses().map(|address| Plan::behind(address, Plan::node_link(pod.node)));
         Rtnetlink::open(&self.fabric)?.submit(&removed(behind.collect()))?;
         if let Some(gone) = self.topology.pods.get_mut(index) {
