@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How many changes may wait for the loop.
-const WAITING: usize = 16_384;
+const WAITING: usize = 1_024;
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
@@ -51,6 +51,7 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     if let Some(AgentCommand::Init(arguments)) = &arguments.command {
         return init::run(arguments, &mut kernel);
     }
+    palisade_linux::heap::share_one();
     let Some(node) = &arguments.node else { bail!("which node is this? --node NAME, as in `kubectl get nodes`") };
     if let services @ 1.. = doctor::ipvs_services() {
         bail!(

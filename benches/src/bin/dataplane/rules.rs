@@ -183,7 +183,7 @@ pub(crate) fn linear(policies: usize) -> Ruleset {
             is_map: false,
             comment: None,
             passing: None,
-            elements: addresses.map(|address| (Key::Address(address), None)).collect::<BTreeMap<_, _>>(),
+            elements: addresses.map(|address| (Key::Address(address), None)).collect(),
         };
         let stranger = |n: u32| match family {
             Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(0x0a10_0000 + n)),

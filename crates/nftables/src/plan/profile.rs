@@ -183,6 +183,7 @@ impl<'a> ProfilePlanner<'a> {
         let used = maps.into_iter().filter(|(_, elements, _)| !elements.is_empty());
         let rules = used.map(|(kind, elements, prefix)| {
             let name = content_name(prefix, &format!("{elements:?}"));
+            let elements = elements.into();
             self.piece.sets.insert(name.clone(), Set { kind, is_map: true, comment: None, passing: None, elements });
             Rule::new([Expression::PortMap(name)])
         });
