@@ -213,9 +213,10 @@ Examples:
   palisade describe -f manifests/
   palisade describe prod/database web -n prod -f manifests/
   palisade describe prod/database -f manifests/ -o yaml
+  palisade describe cnp/default -f manifests/
   kubectl get ns,po,netpol -A -o yaml | palisade describe -f -")]
 pub(crate) struct Describe {
-    /// Which policies, as [NAMESPACE/]NAME [default: all of the input]
+    /// Which policies, as [NAMESPACE/]NAME, or as KIND/NAME of cluster-wide ones (cnp, anp, banp) [default: all of the input]
     #[arg(value_name = "POLICY")]
     pub(crate) policies: Vec<String>,
 
