@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Folder, palisade, said};
+use support::{Folder, can_namespace, palisade, said};
 
 fn ask(arguments: &[&str], example: &str) -> String {
     let folder = format!("examples/cluster-wide/{example}");
@@ -132,6 +132,31 @@ fn one_is_described_by_its_name() {
         let flat = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(output.status.code() == Some(2) && flat.contains(hint), "{name}: {flat}");
     }
+}
+
+#[test]
+fn the_lab_says_how_to_tell_a_name() {
+    if let Err(why) = can_namespace() {
+        eprintln!("skipped: no lab here: {why}");
+        return;
+    }
+    let folder = "examples/cluster-wide/names";
+    let flows = format!("{folder}/flows.tsv");
+    let run = |resolve: &[&str]| {
+        let output = palisade().args(["lab", "run", "-f", folder, "--flows", &flows]).args(resolve).output().unwrap();
+        (output.status.code(), said(&output).split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let (code, text) = run(&[]);
+    assert!(
+        code == Some(1) && text.contains("resolves to nothing that --resolve NAME=ADDRESS does not tell"),
+        "{text}"
+    );
+    let told =
+        ["api.payments.example=203.0.113.9", "api.payments.example=2001:db8::9", "*.parcels.example=198.51.100.7"];
+    let (code, text) = run(&told.map(|one| ["--resolve", one]).concat());
+    assert!(code == Some(0) && !text.contains("resolves to nothing"), "{text}");
+    // The command that explains knows of them, too.
+    assert!(text.contains("'*.parcels.example=198.51.100.7'"), "{text}");
 }
 
 #[test]

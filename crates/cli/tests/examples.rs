@@ -44,16 +44,22 @@ fn main() {
     libtest_mimic::run(&arguments, trials).exit();
 }
 
+/// What the names of an example resolve to: a line each in `resolve.txt`, where it is about names.
+fn resolve(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("resolve.txt")).unwrap_or_default();
+    text.lines().map(|line| format!("--resolve={line}")).collect()
+}
+
 fn verdicts(folder: &Path, family: &str) -> Result<(), Failed> {
     let flows = folder.join("flows.tsv");
-    let output =
-        palisade().args(["verdicts", "--family", family, "--flows"]).arg(flows).arg("-f").arg(folder).output()?;
+    let command = ["verdicts", "--family", family, "--flows"];
+    let output = palisade().args(command).arg(flows).arg("-f").arg(folder).args(resolve(folder)).output()?;
     if output.status.code() == Some(0) { Ok(()) } else { Err(said(&output).into()) }
 }
 
 fn in_lab(folder: &Path, wiring: &str) -> Result<(), Failed> {
     let flows = folder.join("flows.tsv");
-    let output =
-        palisade().args(["lab", "run", "--wiring", wiring, "--flows"]).arg(flows).arg("-f").arg(folder).output()?;
+    let command = ["lab", "run", "--wiring", wiring, "--flows"];
+    let output = palisade().args(command).arg(flows).arg("-f").arg(folder).args(resolve(folder)).output()?;
     if output.status.code() == Some(0) { Ok(()) } else { Err(said(&output).into()) }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Explain {
 }
 
 /// Parses `NAME=ADDRESS`.
-fn resolved(text: &str) -> Result<Resolved, String> {
+pub(super) fn resolved(text: &str) -> Result<Resolved, String> {
     let (name, address) = text.split_once('=').ok_or("write NAME=ADDRESS, as in www.example.com=203.0.113.9")?;
     let name = DomainName::parse(name).map_err(|error| format!("the name `{name}` {error}"))?;
     let address = address.parse().map_err(|_| format!("`{address}` is not an IP address"))?;
