@@ -11,7 +11,7 @@ mod support;
 use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use support::{can_namespace, folders, palisade, root, said};
+use support::{can_namespace, folders, palisade, resolve, root, said};
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -42,12 +42,6 @@ fn main() {
     }
     assert!(trials.len() > 60, "the examples are gone");
     libtest_mimic::run(&arguments, trials).exit();
-}
-
-/// What the names of an example resolve to: a line each in `resolve.txt`, where it is about names.
-fn resolve(folder: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(folder.join("resolve.txt")).unwrap_or_default();
-    text.lines().map(|line| format!("--resolve={line}")).collect()
 }
 
 fn verdicts(folder: &Path, family: &str) -> Result<(), Failed> {
