@@ -7,8 +7,8 @@
 //! Baseline  the second half   ports likewise
 //! ```
 //!
-//! Some are about the pair's port, and none about its pods: its packets pass the Admin tier, and NetworkPolicies let
-//! them through.
+//! Some are about the pair's port by TCP, and none about its pods: its packets pass the Admin tier, and
+//! NetworkPolicies let them through.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use palisade_engine::model::{
