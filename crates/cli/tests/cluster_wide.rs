@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Folder, can_namespace, palisade, said};
+use support::{Folder, can_namespace, palisade, root, said};
 
 fn ask(arguments: &[&str], example: &str) -> String {
     let folder = format!("examples/cluster-wide/{example}");
@@ -132,6 +132,31 @@ fn one_is_described_by_its_name() {
         let flat = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(output.status.code() == Some(2) && flat.contains(hint), "{name}: {flat}");
     }
+}
+
+#[test]
+fn namesakes_are_told_apart() {
+    let cluster = std::fs::read_to_string(root().join("examples/cluster-wide/strict-deny/cluster.yaml")).unwrap();
+    let head = |version: &str, kind: &str| {
+        format!("---\napiVersion: policy.networking.k8s.io/{version}\nkind: {kind}\nmetadata: {{name: default}}\n")
+    };
+    let policies = [
+        head("v1alpha2", "ClusterNetworkPolicy"),
+        "spec: {tier: Admin, priority: 5, subject: {namespaces: {}}, ingress: [{action: Pass, from: [{namespaces: {}}]}]}\n".to_owned(),
+        head("v1alpha1", "AdminNetworkPolicy"),
+        "spec: {priority: 9, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}\n".to_owned(),
+        head("v1alpha1", "BaselineAdminNetworkPolicy"),
+        "spec: {subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}\n".to_owned(),
+    ];
+    let folder = Folder::with(&[("cluster.yaml", &cluster), ("policies.yaml", &policies.concat())]);
+    let output = palisade().args(["explain", "shop/web", "vault/keys:8080", "-f"]).arg(folder.path()).output().unwrap();
+    let flat = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in ["Admin cnp/default ingress[0] passes", "Baseline banp/default ingress[0] denies"] {
+        assert!(flat.contains(words), "{words}: {flat}");
+    }
+    // It is also how one is asked for.
+    let output = palisade().args(["describe", "banp/default", "-f"]).arg(folder.path()).output().unwrap();
+    assert!(said(&output).contains("BaselineAdminNetworkPolicy") && !said(&output).contains("Admin, priority"));
 }
 
 #[test]

@@ -45,12 +45,7 @@ fn kind(word: &str) -> Option<ClusterPolicyKind> {
     ClusterPolicyKind::ALL.into_iter().find(|kind| {
         let singular = kind.kind().to_ascii_lowercase();
         let plural = singular.strip_suffix('y').is_some_and(|stem| word.strip_suffix("ies") == Some(stem));
-        let short = match kind {
-            ClusterPolicyKind::Cluster => "cnp",
-            ClusterPolicyKind::Admin => "anp",
-            ClusterPolicyKind::BaselineAdmin => "banp",
-        };
-        plural || word == singular || word == short
+        plural || word == singular || word == kind.short()
     })
 }
 
