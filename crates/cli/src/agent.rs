@@ -122,7 +122,7 @@ fn kind_of(of: Watched) -> Kind {
         Watched::Nodes => Kind::Node,
         Watched::Pods => Kind::Pod,
         Watched::NetworkPolicies => Kind::Policy,
-        Watched::ClusterNetworkPolicies => Kind::ClusterPolicy,
+        Watched::ClusterPolicies(kind) => Kind::ClusterPolicy(kind),
     }
 }
 
@@ -133,6 +133,6 @@ fn key_of(key: palisade_watch::Key) -> Key {
         Kind::Node => Key::Node(key.name),
         Kind::Pod => Key::Pod(id),
         Kind::Policy => Key::Policy(id),
-        Kind::ClusterPolicy => Key::ClusterPolicy(key.name),
+        Kind::ClusterPolicy(kind) => Key::ClusterPolicy(kind, key.name),
     }
 }

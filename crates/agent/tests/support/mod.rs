@@ -19,8 +19,8 @@ use palisade_agent::{
 use palisade_engine::{
     PolicyProgram,
     model::{
-        Cluster, ClusterPolicyKind, Inventory, LabelSelector, Labels, Name, Namespace, NamespaceScope, NetworkPolicy,
-        Node, ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyRule, Requirement,
+        Cluster, Inventory, LabelSelector, Labels, Name, Namespace, NamespaceScope, NetworkPolicy, Node, ObjectRef,
+        Peer, Phase, Pod, PodAddresses, PolicyRule, Requirement,
     },
 };
 use palisade_nftables::{
@@ -134,8 +134,7 @@ pub(crate) fn inventory(seed: u64) -> Inventory {
     // Every second one with cluster-wide policies.
     let generator = if seed.is_multiple_of(2) { generator } else { generator.with_cluster_policies() };
     let mut inventory = generator.inventory();
-    inventory.cluster_policies.retain(|policy| policy.kind == ClusterPolicyKind::Cluster);
-    inventory.cluster_policies.sort_by(|a, b| a.name.cmp(&b.name));
+    inventory.cluster_policies.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     inventory.resolved.clear();
     inventory.workloads.clear();
     inventory.services.clear();

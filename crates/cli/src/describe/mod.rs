@@ -4,6 +4,7 @@ mod find;
 mod object;
 mod text;
 mod wide;
+mod wide_text;
 mod words;
 mod yaml;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, PolicyId},
+    model::{Cluster, PolicyRef},
 };
 
 use self::{find::Wanted, object::Tree, text::Printer};
@@ -33,19 +34,18 @@ pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
     match arguments.output {
         DescribeFormat::Text => {
             let printer = Printer::new(cluster, &program, &read.excerpts, screen::width());
-            let mut texts: Vec<String> = policies.iter().map(|id| printer.policy(*id)).collect();
-            if wanted.is_empty() {
-                let wide = cluster.cluster_policies();
-                texts.extend(wide.map(|(id, policy)| wide::words(&program, id, policy, screen::width())));
-            }
-            screen::out(&texts.join("\n"))?;
+            let texts = policies.iter().map(|policy| match policy {
+                PolicyRef::Network(id) => printer.policy(*id),
+                PolicyRef::Cluster(id) => printer.wide(*id),
+            });
+            screen::out(&texts.collect::<Vec<_>>().join("\n"))?;
         }
         DescribeFormat::Yaml => {
-            let documents = objects(cluster, &program, &policies, wanted.is_empty());
+            let documents = objects(cluster, &program, &policies);
             let documents: Vec<String> = documents.iter().map(yaml::document).collect();
             screen::out_bytes(documents.join("---\n").as_bytes())?;
         }
-        DescribeFormat::Json => match <[Tree; 1]>::try_from(objects(cluster, &program, &policies, wanted.is_empty())) {
+        DescribeFormat::Json => match <[Tree; 1]>::try_from(objects(cluster, &program, &policies)) {
             Ok([only]) => screen::out_json(&only)?,
             Err(several) => screen::out_json(&object::list(several))?,
         },
@@ -53,9 +53,11 @@ pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The policies asked for; when all were, the cluster-wide ones too.
-fn objects(cluster: &Cluster, program: &PolicyProgram, policies: &[PolicyId], all: bool) -> Vec<Tree> {
-    let named = policies.iter().map(|id| object::policy(program, *id, cluster.policy(*id)));
-    let wide = cluster.cluster_policies().filter(|_| all).map(|(_, policy)| wide::object(policy));
-    named.chain(wide).collect()
+/// The policies as objects.
+fn objects(cluster: &Cluster, program: &PolicyProgram, policies: &[PolicyRef]) -> Vec<Tree> {
+    let object = |policy: &PolicyRef| match policy {
+        PolicyRef::Network(id) => object::policy(program, *id, cluster.policy(*id)),
+        PolicyRef::Cluster(id) => wide::object(cluster.cluster_policy(*id)),
+    };
+    policies.iter().map(object).collect()
 }
