@@ -18,6 +18,7 @@ mod generate;
 mod input;
 mod lab;
 mod live;
+mod observed;
 mod plugin;
 mod reach;
 mod ruleset;

@@ -8,15 +8,16 @@ use super::Input;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-FLOWS are flow logs of agents (JSON lines; `--log denied,accepted`), of all nodes and of long enough: what was
-not seen is not allowed. Accepted connections count. The policies go to standard output, what they allow
+FLOWS are flow logs of agents (`--log denied,accepted`), or Hubble's or Calico's, of all nodes and of long
+enough: what was not seen is not allowed. Accepted connections count. The policies go to standard output, what they allow
 beyond what was seen to standard error. Nothing is applied.
 
-Exit codes: 0 suggested, 2 no suggestion.
+Exit codes: 0 suggested, 2 no suggestion, or not of all lines.
 
 Examples:
   palisade suggest flows.jsonl -f manifests/ > suggested.yaml
   palisade suggest node-*.jsonl -f manifests/ --max-prefixes 4
+  hubble observe -o jsonl --last 10000 | palisade suggest - -f manifests/
   palisade suggest flows.jsonl | kubectl apply --dry-run=server -f -")]
 pub(crate) struct Suggest {
     /// Flow logs, or `-` for standard input

@@ -1,7 +1,5 @@
 //! `palisade suggest`: the least policies that allow what was observed.
 
-mod observed;
-
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Result, anyhow, bail};
@@ -9,9 +7,14 @@ use palisade_engine::{
     Outcome, PolicyProgram,
     model::{Cluster, Flow, Inventory, Traffic},
 };
-use palisade_suggest::{Observed, Options, suggest};
+use palisade_suggest::{Options, suggest};
 
-use crate::{args::Suggest, input, screen};
+use crate::{
+    args::Suggest,
+    input,
+    observed::{self, Met, Observed},
+    screen,
+};
 
 /// How many of a kind are told by name.
 const MOST: usize = 20;
@@ -24,17 +27,19 @@ pub(crate) fn run(arguments: &Suggest) -> Result<ExitCode> {
     }
     let inventory = input::reading(&arguments.input)?.reading.inventory;
     let before = cluster(inventory.clone())?;
-    let read = observed::read(&before, &arguments.flows, arguments.with_denied)?;
-    told(&read);
-    if read.observed.is_empty() {
+    let (connections, tally) = observed::read(&arguments.flows)?;
+    let seen = Observed::of(&before, &connections, tally);
+    seen.told();
+    let observed = of_ports(&seen, arguments.with_denied);
+    if observed.is_empty() {
         bail!(
             "no accepted connection was observed between ends that the cluster has: record with `--log denied,accepted`"
         );
     }
-    let suggestion = suggest(&before, &read.observed, Options { max_prefixes: usize::from(arguments.max_prefixes) });
+    let suggestion = suggest(&before, &observed, Options { max_prefixes: usize::from(arguments.max_prefixes) });
     let mut with = inventory;
     with.policies.extend(suggestion.policies.iter().map(|suggested| suggested.policy.clone()));
-    replay(&cluster(with)?, &read.observed)?;
+    replay(&cluster(with)?, &observed)?;
     screen::out_bytes(suggestion.to_yaml().as_bytes())?;
     for wider in suggestion.wider.iter().take(MOST) {
         screen::note(&format!("allowed though never seen: {wider}"));
@@ -46,7 +51,7 @@ pub(crate) fn run(arguments: &Suggest) -> Result<ExitCode> {
         let names = screen::shortened(&suggestion.unseen, ", ", MOST);
         screen::note(&format!("no connection was seen of, and no policy is suggested for: {names}"));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(if seen.is_whole() { 0 } else { 2 }))
 }
 
 fn cluster(inventory: Inventory) -> Result<Cluster> {
@@ -56,31 +61,36 @@ fn cluster(inventory: Inventory) -> Result<Cluster> {
     })
 }
 
-/// Says what of the flow logs does not count.
-fn told(read: &observed::Reading) {
-    if read.lost > 0 {
+/// The connections that rules can name; says how many they cannot.
+fn of_ports(seen: &Observed, with_denied: bool) -> Vec<palisade_suggest::Observed> {
+    let mut portless = 0;
+    let mut observed = Vec::new();
+    for Met { source, destination, traffic, seen } in &seen.connections {
+        let count = if with_denied { seen.made().max(seen.denied()) } else { seen.made() };
+        match traffic {
+            _ if count == 0 => {}
+            Traffic::Portless => portless += 1,
+            Traffic::Port(protocol, port) => observed.push(palisade_suggest::Observed {
+                source: *source,
+                destination: *destination,
+                protocol: *protocol,
+                port: *port,
+                count,
+                first: seen.first,
+                last: seen.last,
+            }),
+        }
+    }
+    if portless > 0 {
         screen::note(&format!(
-            "the flow logs have gaps: {} lines were lost, and what they told is not allowed",
-            read.lost
+            "{portless} connections are of protocols without ports (ICMP), which rules cannot name: left out"
         ));
     }
-    if read.portless > 0 {
-        let portless = read.portless;
-        screen::note(&format!(
-            "{portless} lines are of protocols without ports (ICMP), which rules cannot name: left out"
-        ));
-    }
-    if !read.unknown.is_empty() {
-        let pods: Vec<&String> = read.unknown.iter().collect();
-        screen::note(&format!(
-            "left out, since the cluster does not have them: {}",
-            screen::shortened(&pods, ", ", MOST)
-        ));
-    }
+    observed
 }
 
 /// Every connection that was observed must pass.
-fn replay(cluster: &Cluster, observed: &[Observed]) -> Result<()> {
+fn replay(cluster: &Cluster, observed: &[palisade_suggest::Observed]) -> Result<()> {
     let program = PolicyProgram::compile(cluster);
     for seen in observed {
         let flow = Flow::new(seen.source, seen.destination, Traffic::Port(seen.protocol, seen.port))?;
