@@ -4,6 +4,7 @@
 
 mod agent;
 mod args;
+mod breaks;
 mod check;
 mod connections;
 mod coverage;
@@ -21,6 +22,7 @@ mod live;
 mod observed;
 mod plugin;
 mod reach;
+mod ready;
 mod ruleset;
 mod screen;
 mod suggest;
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Agent(arguments) => agent::run(&arguments),
         Command::Flows(arguments) => flow_log::run(&arguments),
         Command::Suggest(arguments) => suggest::run(&arguments),
+        Command::Ready(arguments) => ready::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completion(arguments) => generate::completion(&arguments),
         Command::Man(arguments) => generate::man(&arguments),

@@ -1,7 +1,7 @@
 //! What flow logs saw, between the ends of a cluster.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
     path::PathBuf,
 };
@@ -29,8 +29,8 @@ pub(crate) struct Met {
 pub(crate) struct Observed {
     pub(crate) connections: Vec<Met>,
     pub(crate) tally: Tally,
-    /// Ends that the cluster does not have, and nothing of the same workload in their place; and how often.
-    pub(crate) unknown: BTreeMap<String, u64>,
+    /// Ends that the cluster does not have, and nothing of the same workload in their place.
+    pub(crate) unknown: BTreeSet<String>,
     /// Connections whose log tells no port though their protocol has them.
     pub(crate) without_port: u64,
 }
@@ -50,43 +50,35 @@ impl Observed {
         let mut observed = Self { tally, ..Self::default() };
         let mut places: HashMap<(Side, Side, Traffic), usize> = HashMap::new();
         for connection in connections {
-            let Connection { source, destination, protocol, port, seen } = connection;
-            let traffic = match (protocol, port) {
-                (FlowProtocol::WithPorts(protocol), Some(port)) => Traffic::Port(*protocol, *port),
-                (FlowProtocol::WithPorts(_), None) => {
-                    observed.without_port += 1;
+            let met = match finder.met(connection) {
+                Ok(met) => met,
+                Err(missing) => {
+                    observed.missing(missing);
                     continue;
                 }
-                (FlowProtocol::Icmp | FlowProtocol::Icmpv6 | FlowProtocol::Other(_), _) => Traffic::Portless,
-            };
-            let family = source.address.or(destination.address).map(Family::of);
-            let (from, to) = (finder.end(source), finder.end(destination));
-            for (end, found) in [(source, &from), (destination, &to)] {
-                if found.is_none() {
-                    let times = observed.unknown.entry(unknown(end)).or_default();
-                    *times = times.saturating_add(1);
-                }
-            }
-            let (Some(from), Some(to)) = (from, to) else { continue };
-            let Some((source, destination)) = finder.sides(from, to, family) else {
-                let times = observed.unknown.entry(format!("{source} and {destination} of one family")).or_default();
-                *times = times.saturating_add(1);
-                continue;
             };
             // Pods of one workload that were replaced are all the one that stands for them now.
-            match places.entry((source, destination, traffic)) {
+            match places.entry((met.source, met.destination, met.traffic)) {
                 std::collections::hash_map::Entry::Occupied(place) => {
-                    if let Some(met) = observed.connections.get_mut(*place.get()) {
-                        met.seen.merge(seen);
+                    if let Some(before) = observed.connections.get_mut(*place.get()) {
+                        before.seen.merge(&met.seen);
                     }
                 }
                 std::collections::hash_map::Entry::Vacant(place) => {
                     place.insert(observed.connections.len());
-                    observed.connections.push(Met { source, destination, traffic, seen: *seen });
+                    observed.connections.push(met);
                 }
             }
         }
         observed
+    }
+
+    /// Counts a connection that the cluster does not have.
+    pub(crate) fn missing(&mut self, missing: Missing) {
+        match missing {
+            Missing::Port => self.without_port += 1,
+            Missing::Ends(ends) => self.unknown.extend(ends),
+        }
     }
 
     /// Says what of the flow logs does not count.
@@ -100,7 +92,7 @@ impl Observed {
             ));
         }
         if !self.unknown.is_empty() {
-            let names: Vec<&String> = self.unknown.keys().collect();
+            let names: Vec<&String> = self.unknown.iter().collect();
             let names = flow_log::plain(&screen::shortened(&names, ", ", MOST));
             screen::note(&format!("left out, since the cluster does not have them: {names}"));
         }
@@ -127,15 +119,24 @@ enum Found {
     Side(Side),
 }
 
+/// Why a connection of a log is none of a cluster.
+pub(crate) enum Missing {
+    /// Its log tells no port, though its protocol has them.
+    Port,
+    /// The cluster does not have these ends.
+    Ends(Vec<String>),
+}
+
 /// Finds the ends of logs in a cluster.
-struct Finder<'a> {
+pub(crate) struct Finder<'a> {
     cluster: &'a Cluster,
     /// One live pod of each workload, by `namespace/kind/name`.
     workloads: HashMap<String, PodId>,
 }
 
 impl<'a> Finder<'a> {
-    fn new(cluster: &'a Cluster) -> Self {
+    /// Finds ends in that cluster.
+    pub(crate) fn new(cluster: &'a Cluster) -> Self {
         let mut workloads = HashMap::new();
         for (id, pod) in cluster.pods().filter(|(_, pod)| pod.is_live()) {
             if let Some((kind, name)) = &pod.workload {
@@ -143,6 +144,25 @@ impl<'a> Finder<'a> {
             }
         }
         Self { cluster, workloads }
+    }
+
+    /// The connection between ends of the cluster.
+    pub(crate) fn met(&self, connection: &Connection) -> Result<Met, Missing> {
+        let Connection { source, destination, protocol, port, seen } = connection;
+        let traffic = match (protocol, port) {
+            (FlowProtocol::WithPorts(protocol), Some(port)) => Traffic::Port(*protocol, *port),
+            (FlowProtocol::WithPorts(_), None) => return Err(Missing::Port),
+            (FlowProtocol::Icmp | FlowProtocol::Icmpv6 | FlowProtocol::Other(_), _) => Traffic::Portless,
+        };
+        let (Some(from), Some(to)) = (self.end(source), self.end(destination)) else {
+            let missing = [source, destination].into_iter().filter(|end| self.end(end).is_none());
+            return Err(Missing::Ends(missing.map(unknown).collect()));
+        };
+        let family = source.address.or(destination.address).map(Family::of);
+        let Some((source, destination)) = self.sides(from, to, family) else {
+            return Err(Missing::Ends(vec![format!("{source} and {destination} of one IP family")]));
+        };
+        Ok(Met { source, destination, traffic, seen: *seen })
     }
 
     fn end(&self, end: &End) -> Option<Found> {

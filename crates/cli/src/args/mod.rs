@@ -8,6 +8,7 @@ mod machine;
 mod names;
 mod node;
 mod questions;
+mod ready;
 mod suggest;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use self::{
     names::NameArguments,
     node::{InitArguments, PodArguments, UnknownPodsArgument},
     questions::{Coverage, Describe, DescribeFormat, Explain, Reach, TestArguments, TestFormat, Verdicts},
+    ready::Ready,
     suggest::Suggest,
 };
 
@@ -80,6 +82,8 @@ pub(crate) enum Command {
     Flows(Flows),
     /// The least policies that allow the connections that were observed
     Suggest(Suggest),
+    /// Whether policies may be enforced: which observed connections they would break
+    Ready(Ready),
     /// Whether this machine can enforce policies, and what to do if not
     Doctor(Doctor),
     /// A completion script for a shell

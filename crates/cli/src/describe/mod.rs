@@ -7,12 +7,12 @@ mod wide;
 mod words;
 mod yaml;
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
 use anyhow::Result;
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, PolicyId},
+    model::{Cluster, ObjectRef, PolicyId},
 };
 
 use self::{find::Wanted, object::Tree, text::Printer};
@@ -51,6 +51,15 @@ pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
         },
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The names of the policies that were typed, each as `[NAMESPACE/]NAME`; of all when none was.
+///
+/// # Errors
+/// When one is no name, or the input has no policy of it.
+pub(crate) fn named(cluster: &Cluster, typed: &[String], namespace: &str) -> Result<BTreeSet<ObjectRef>> {
+    let wanted: Vec<Wanted> = typed.iter().map(|typed| Wanted::parse(typed, namespace)).collect::<Result<_>>()?;
+    Ok(find::policies(cluster, &wanted)?.into_iter().map(|id| cluster.policy(id).id.clone()).collect())
 }
 
 /// The policies asked for; when all were, the cluster-wide ones too.

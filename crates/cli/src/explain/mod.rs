@@ -15,7 +15,7 @@ use palisade_engine::{PolicyProgram, model::Family, verdict::Outcome};
 
 use self::{report::Report, text::Printer};
 pub(crate) use self::{
-    report::{Reporter, State},
+    report::{HalfReport, Reporter, RuleReport, State},
     wide::wide_peer,
 };
 use crate::{

@@ -22,7 +22,7 @@ use self::{
 };
 pub(crate) use self::{
     fold::{left_out, of_files},
-    text::plain,
+    text::{plain, span, times},
 };
 use crate::{
     args::{Flows, FlowsFormat},

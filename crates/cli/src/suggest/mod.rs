@@ -2,10 +2,10 @@
 
 use std::{path::Path, process::ExitCode};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use palisade_engine::{
     Outcome, PolicyProgram,
-    model::{Cluster, Flow, Inventory, Traffic},
+    model::{Cluster, Flow, Traffic},
 };
 use palisade_suggest::{Options, suggest};
 
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Suggest) -> Result<ExitCode> {
         bail!("standard input (`-`) can be read only once: give all but one of them as a file");
     }
     let inventory = input::reading(&arguments.input)?.reading.inventory;
-    let before = cluster(inventory.clone())?;
+    let before = input::changed(inventory.clone())?;
     let (connections, tally) = observed::read(&arguments.flows)?;
     let seen = Observed::of(&before, &connections, tally);
     seen.told();
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Suggest) -> Result<ExitCode> {
     let suggestion = suggest(&before, &observed, Options { max_prefixes: usize::from(arguments.max_prefixes) });
     let mut with = inventory;
     with.policies.extend(suggestion.policies.iter().map(|suggested| suggested.policy.clone()));
-    replay(&cluster(with)?, &observed)?;
+    replay(&input::changed(with)?, &observed)?;
     screen::out_bytes(suggestion.to_yaml().as_bytes())?;
     for wider in suggestion.wider.iter().take(MOST) {
         screen::note(&format!("allowed though never seen: {wider}"));
@@ -52,13 +52,6 @@ pub(crate) fn run(arguments: &Suggest) -> Result<ExitCode> {
         screen::note(&format!("no connection was seen of, and no policy is suggested for: {names}"));
     }
     Ok(ExitCode::from(if seen.is_whole() { 0 } else { 2 }))
-}
-
-fn cluster(inventory: Inventory) -> Result<Cluster> {
-    inventory.into_cluster().map_err(|conflicts| {
-        let first = conflicts.first().map(ToString::to_string).unwrap_or_default();
-        anyhow!("no answer from an input that contradicts itself: {first}")
-    })
 }
 
 /// The connections that rules can name; says how many they cannot.
