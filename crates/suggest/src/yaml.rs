@@ -12,6 +12,11 @@ pub(crate) fn document(suggested: &Suggested) -> String {
     let mut text = String::from("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n");
     line(&mut text, 2, &format!("name: {}", scalar(&policy.id.name)));
     line(&mut text, 2, &format!("namespace: {}", scalar(&policy.id.namespace)));
+    if !suggested.ignored.is_empty() {
+        let ignored: Vec<String> = suggested.ignored.iter().map(|(code, why)| format!("{code}: {why}")).collect();
+        line(&mut text, 2, "annotations:");
+        line(&mut text, 4, &format!("palisade.dev/ignore: {}", scalar(&ignored.join("; "))));
+    }
     line(&mut text, 0, "spec:");
     selector(&mut text, 2, "", "podSelector", &policy.subject);
     line(&mut text, 2, "policyTypes:");

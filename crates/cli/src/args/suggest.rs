@@ -31,6 +31,11 @@ pub(crate) struct Suggest {
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) max_prefixes: u16,
 
+    /// Give workloads of which nothing was seen a policy, too: one that allows nothing. In namespaces of which
+    /// something was seen
+    #[arg(long)]
+    pub(crate) deny_unseen: bool,
+
     /// Allow connections that were denied, too
     #[arg(long)]
     pub(crate) with_denied: bool,
