@@ -6,6 +6,7 @@ mod agent;
 mod args;
 mod breaks;
 mod check;
+mod completion;
 mod connections;
 mod coverage;
 mod describe;
@@ -57,9 +58,10 @@ fn main() -> ExitCode {
         Command::Flows(arguments) => flow_log::run(&arguments),
         Command::Suggest(arguments) => suggest::run(&arguments),
         Command::Ready(arguments) => ready::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Completion(arguments) => generate::completion(&arguments),
-        Command::Man(arguments) => generate::man(&arguments),
+        Command::Completion(arguments) => completion::completion(&arguments),
+        Command::Man(arguments) => completion::man(&arguments),
     };
     result.unwrap_or_else(|error| {
         screen::error(&error);

@@ -14,7 +14,8 @@ use palisade_engine::model::{
 
 use crate::{
     groups::{self, Group},
-    prefixes, yaml,
+    prefixes,
+    yaml::{self, Remarks},
 };
 
 /// The port of the domain name system.
@@ -54,10 +55,8 @@ pub struct Options {
 pub struct Suggested {
     /// The policy.
     pub policy: NetworkPolicy,
-    /// Findings of `palisade check` that it does not want to hear of: code and reason.
-    pub ignored: Vec<(&'static str, &'static str)>,
-    /// The evidence of each rule, as many as there are rules of the direction.
-    pub(crate) evidence: BTreeMap<Direction, Vec<String>>,
+    /// The evidence of each rule, and what else is said of it.
+    pub remarks: Remarks,
 }
 
 /// All policies, and what should be said of them.
@@ -76,7 +75,8 @@ pub struct Suggestion {
 impl Suggestion {
     /// The policies as YAML documents.
     pub fn to_yaml(&self) -> String {
-        self.policies.iter().map(yaml::document).collect::<Vec<_>>().join("---\n")
+        let documents = self.policies.iter().map(|suggested| yaml::document(&suggested.policy, &suggested.remarks));
+        documents.collect::<Vec<_>>().join("---\n")
     }
 }
 
@@ -238,7 +238,8 @@ impl Draft<'_> {
                 Direction::Egress => policy.egress = rules.collect(),
             }
         }
-        Suggested { policy, ignored: Vec::new(), evidence }
+        let remarks = Remarks { rules: evidence, without_rules: Some("none was seen"), ..Remarks::default() };
+        Suggested { policy, remarks }
     }
 
     fn parts(&mut self, subject: usize, direction: Direction, spoken: Option<&BTreeMap<Other, Ports>>) -> Vec<Part> {

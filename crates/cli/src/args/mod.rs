@@ -3,6 +3,7 @@
 mod check;
 mod connections;
 mod flows;
+mod generate;
 mod lab;
 mod machine;
 mod names;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     check::{Check, CheckFormat, FailOn},
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
     flows::{FlowArguments, Flows, FlowsFormat, JournalArguments, JournalFormat, JournalLevel, Logged},
+    generate::{Generate, Starter},
     lab::{LabChange, LabCommand, LabDown, LabExec, LabList, LabRun, LabUp},
     machine::{AgentArguments, AgentCommand, Completion, Doctor, EstablishedArgument, Man, Ruleset},
     names::NameArguments,
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     Suggest(Suggest),
     /// Whether policies may be enforced: which observed connections they would break
     Ready(Ready),
+    /// Policies to begin with: default denies, DNS, the ingress controller, three tiers
+    Generate(Generate),
     /// Whether this machine can enforce policies, and what to do if not
     Doctor(Doctor),
     /// A completion script for a shell

@@ -136,7 +136,7 @@ fn expect(cluster: &Cluster, program: &PolicyProgram, suggestion: &mut Suggestio
         for suggested in &mut suggestion.policies {
             let object = format!("NetworkPolicy {}", suggested.policy.id);
             if found.iter().any(|finding| finding.object == object) {
-                suggested.ignored.push((code, reason));
+                suggested.remarks.ignored.push((code, reason));
             }
         }
     }
