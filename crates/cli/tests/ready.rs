@@ -200,3 +200,20 @@ fn diff_marks_what_breaks_of_a_log_as_of_a_table() {
     assert!(text.contains("- ecommerce/api -> ecommerce/redis TCP 6379 allow, then absent"), "{text}");
     assert!(text.contains("3 of 18 connections that were seen would break"), "{text}");
 }
+
+/// The draft that the tutorial shows is what its command prints, and what was reviewed breaks what the text says.
+#[test]
+fn the_roll_out_of_the_tutorial_is_true() {
+    let cluster = "examples/e-commerce/cluster.yaml";
+    let output = palisade().args(["suggest", LOG, "-f", cluster]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let path = root().join("docs/tutorials/roll-out/suggested.yaml");
+    if std::env::var_os("PALISADE_BLESS").is_some() {
+        std::fs::write(&path, &output.stdout).unwrap();
+    }
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), std::fs::read_to_string(&path).unwrap());
+    let reviewed = "docs/tutorials/roll-out/reviewed.yaml";
+    let check = said(&palisade().args(["check", "-f", cluster, "-f", reviewed]).output().unwrap());
+    // The two namespaces that are left to others are open; nothing else is found.
+    assert_eq!((check.matches("[NP").count(), check.matches("note[NP504").count()), (2, 2), "{check}");
+}
