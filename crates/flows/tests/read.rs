@@ -3,9 +3,10 @@
 
 use palisade_engine::model::Protocol;
 use palisade_flows::{
-    End, Entry, Flow, LineError, PassedOver, Subject, read,
-    record::{FlowDirection, FlowProtocol, FlowVerdict},
+    By, End, Entry, Flow, Fold, LineError, PassedOver, Subject, read,
+    record::{FlowDirection, FlowProtocol, FlowVerdict, Line},
 };
+use proptest::prelude::*;
 
 /// As `hubble observe -o jsonl` prints it, without what does not matter here.
 const HUBBLE: &str = r#"{"flow":{"time":"2026-02-24T08:47:58.042012383Z","uuid":"c938628b","verdict":"FORWARDED","ethernet":{"source":"9a:4b:92:54:a9:62","destination":"72:59:04:fd:68:13"},"IP":{"source":"10.20.0.9","destination":"10.20.0.4","ipVersion":"IPv4"},"l4":{"TCP":{"source_port":60002,"destination_port":8080,"flags":{"SYN":true}}},"source":{"ID":12,"identity":16001,"cluster_name":"default","namespace":"shop","labels":["k8s:app=web"],"pod_name":"web-7788964bc-lsfw5","workloads":[{"name":"web","kind":"Deployment"}]},"destination":{"ID":3106,"identity":20252,"namespace":"shop","labels":["k8s:app=api"],"pod_name":"api-0","workloads":[{"name":"api","kind":"StatefulSet"}]},"Type":"L3_L4","node_name":"prod/node-1","event_type":{"type":4},"traffic_direction":"EGRESS","trace_observation_point":"TO_STACK","is_reply":false,"Summary":"TCP Flags: SYN"},"node_name":"prod/node-1","time":"2026-02-24T08:47:58.042012383Z"}"#;
@@ -184,5 +185,31 @@ fn forms_are_told_by_their_fields() {
     };
     for text in [HUBBLE, CALICO, WHISKER] {
         assert_eq!(read(&sorted(text)).unwrap(), read(text).unwrap(), "{}", sorted(text));
+    }
+}
+
+proptest! {
+    /// Lines that somebody cut, joined or mistyped: read or refused, and what is read can be folded and written.
+    #[test]
+    fn no_line_makes_it_panic(
+        form in prop::sample::select(vec![HUBBLE, CALICO, WHISKER]),
+        edits in prop::collection::vec((0_usize..1_200, "[\\PC]{0,3}|[0-9:.,\"{}\\[\\]-]|null", 0_usize..4), 1..4),
+    ) {
+        let mut text: Vec<char> = form.chars().collect();
+        for (at, with, cut) in edits {
+            let at = at.min(text.len());
+            let end = (at + cut).min(text.len());
+            text.splice(at..end, with.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let mut fold = Fold::new(By::Pod, 2);
+        match read(&text) {
+            Ok(entry) => fold.take(entry),
+            Err(why) => prop_assert!(!why.to_string().is_empty()),
+        }
+        for connection in fold.finish().0 {
+            let line = Line::Connection(Box::new(connection.clone())).to_json();
+            prop_assert_eq!(read(&line), Ok(Entry::Connection(Box::new(connection))));
+        }
     }
 }
