@@ -8,9 +8,9 @@ use super::{Format, Input};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-FLOWS are flow logs of agents (`--log denied,accepted`), or Hubble's or Calico's, of all nodes and of long
-enough: of what was not seen nothing is known. A connection breaks when it was made, the policies that are
-asked about deny it, and no other policy of the input does.
+FLOWS are flow logs of agents (`--log denied,accepted`), or Hubble's or Calico's, of all nodes and of
+long enough: of what was not seen nothing is known. A connection breaks when it was made, the policies
+that are asked about deny it, and no other policy of the input does.
 
 Exit codes: 0 nothing that was seen would break, 1 something would, 2 it could not be told, or not of all.
 

@@ -8,9 +8,9 @@ use super::Input;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-FLOWS are flow logs of agents (`--log denied,accepted`), or Hubble's or Calico's, of all nodes and of long
-enough: what was not seen is not allowed. Accepted connections count. The policies go to standard output, what they allow
-beyond what was seen to standard error. Nothing is applied.
+FLOWS are flow logs of agents (`--log denied,accepted`), or Hubble's or Calico's, of all nodes and of
+long enough: what was not seen is not allowed. Accepted connections count. The policies go to standard
+output, what they allow beyond what was seen to standard error. Nothing is applied.
 
 Exit codes: 0 suggested, 2 no suggestion, or not of all lines.
 

@@ -70,11 +70,7 @@ pub(super) fn run(arguments: &DiffArguments, path: &Path, old: &Side<'_>, new: &
         let mut text = String::new();
         for flow in &changed {
             let (mark, style) = if flow.becomes == "allow" { ("+", GOOD) } else { ("-", BAD) };
-            let Changed { from, to, protocol, port, was, becomes } = flow;
-            text.push_str(&format!(
-                "{} {from} -> {to}  {protocol} {port}  {was}, then {becomes}\n",
-                styled(style, mark)
-            ));
+            text.push_str(&format!("{} {}\n", styled(style, mark), flow.text()));
         }
         let rest = rows.len() - changed.len();
         text.push_str(&format!("{broken} of {} connections would break; {rest} are as before.\n", rows.len()));
@@ -105,19 +101,9 @@ struct Logged {
     /// How many were not, and are now.
     opening: usize,
     breaks: Vec<Break>,
-    opens: Vec<Opens>,
-    /// Those whose end the new state does not have, or of which it cannot tell.
-    gone: Vec<Opens>,
-}
-
-/// A connection whose answer changes, and that nothing has to be said of.
-#[derive(Debug, Serialize)]
-struct Opens {
-    from: String,
-    to: String,
-    traffic: String,
-    was: &'static str,
-    becomes: &'static str,
+    opens: Vec<Changed>,
+    /// Those that were allowed, and whose end the new state does not have, or of which it cannot tell.
+    gone: Vec<Changed>,
 }
 
 /// Judges every connection that was seen, in both states.
@@ -142,9 +128,11 @@ fn log(arguments: &DiffArguments, path: &Path, old: &Side<'_>, new: &Side<'_>) -
             met.as_ref().and_then(|met| breaks::outcome(&side.read.cluster, side.program, met))
         };
         let (outcome_was, outcome_becomes) = (judged(old, &was), judged(new, &becomes));
-        let changes = || Opens::of(connection, outcome_was, outcome_becomes);
+        let changes = || Changed::of(connection, outcome_was, outcome_becomes);
         match (outcome_was, outcome_becomes) {
             (was, becomes) if was == becomes => {}
+            // What was denied cannot break.
+            (Some(Outcome::Deny), None | Some(Outcome::Undetermined)) => {}
             (_, None | Some(Outcome::Undetermined)) => answer.gone.push(changes()),
             (_, Some(Outcome::Deny)) => {
                 answer.breaking += 1;
@@ -171,19 +159,22 @@ fn log(arguments: &DiffArguments, path: &Path, old: &Side<'_>, new: &Side<'_>) -
     }))
 }
 
-impl Opens {
+impl Changed {
     fn of(connection: &Connection, was: Option<Outcome>, becomes: Option<Outcome>) -> Self {
-        let traffic = match connection.port {
-            Some(port) => format!("{} {port}", connection.protocol),
-            None => connection.protocol.to_string(),
-        };
         Self {
             from: connection.source.to_string(),
             to: connection.destination.to_string(),
-            traffic,
+            protocol: connection.protocol.to_string(),
+            port: connection.port.map_or_else(|| "-".to_owned(), |port| port.to_string()),
             was: was.map_or("absent", word),
             becomes: becomes.map_or("absent", word),
         }
+    }
+
+    /// `prod/web -> prod/db  TCP 5432  allow, then deny`
+    fn text(&self) -> String {
+        let Self { from, to, protocol, port, was, becomes } = self;
+        format!("{from} -> {to}  {protocol} {port}  {was}, then {becomes}")
     }
 }
 
@@ -194,11 +185,11 @@ impl Logged {
             let line = hanging("  ", &plain(rest), 4, width);
             text.push_str(&format!("{}{}\n{below}", styled(style, mark), line.get(1..).unwrap_or_default()));
         };
-        for Opens { from, to, traffic, was, becomes } in &self.opens {
-            line(GOOD, "+", &format!("{from} -> {to}  {traffic}  {was}, then {becomes}"), "");
+        for changed in &self.opens {
+            line(GOOD, "+", &changed.text(), "");
         }
-        for Opens { from, to, traffic, was, becomes } in &self.gone {
-            line(BAD, "-", &format!("{from} -> {to}  {traffic}  {was}, then {becomes}"), "");
+        for changed in &self.gone {
+            line(BAD, "-", &changed.text(), "");
         }
         for found in &self.breaks {
             let rest = format!("{} -> {}  {}  would break", found.from, found.to, traffics(&found.traffic));
