@@ -1,5 +1,7 @@
 //! Connections that were seen and that policies deny: those of the same ends for the same reasons together.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use palisade_engine::{
     PolicyProgram,
     model::{Cluster, Endpoint, Flow, Side, Traffic},
@@ -65,15 +67,18 @@ pub(crate) fn grouped<'m>(
     denied: impl IntoIterator<Item = &'m Met>,
 ) -> Vec<Break> {
     let reporter = Reporter { cluster, program };
-    let mut breaks: Vec<(String, Break)> = Vec::new();
+    let mut breaks: Vec<Break> = Vec::new();
+    let mut places: HashMap<(String, String, Vec<String>), usize> = HashMap::new();
     for met in denied {
         let Some(found) = explained(&reporter, met) else { continue };
-        let why = found.denied.iter().map(|half| why(half).join("\n")).collect::<Vec<_>>().join("\n");
-        let same = |(known, other): &&mut (String, Break)| {
-            (known.as_str(), &other.from, &other.to) == (why.as_str(), &found.from, &found.to)
-        };
-        match breaks.iter_mut().find(same) {
-            Some((_, other)) => {
+        let reasons = found.denied.iter().flat_map(why).collect();
+        match places.entry((found.from.clone(), found.to.clone(), reasons)) {
+            Entry::Vacant(place) => {
+                place.insert(breaks.len());
+                breaks.push(found);
+            }
+            Entry::Occupied(place) => {
+                let Some(other) = breaks.get_mut(*place.get()) else { continue };
                 other.traffic.extend(found.traffic);
                 other.traffic.sort_unstable();
                 other.traffic.dedup();
@@ -81,10 +86,9 @@ pub(crate) fn grouped<'m>(
                 other.first = other.first.min(found.first);
                 other.last = other.last.max(found.last);
             }
-            None => breaks.push((why, found)),
         }
     }
-    breaks.into_iter().map(|(_, found)| found).collect()
+    breaks
 }
 
 fn explained(reporter: &Reporter<'_>, met: &Met) -> Option<Break> {

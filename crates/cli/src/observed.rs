@@ -1,7 +1,7 @@
 //! What flow logs saw, between the ends of a cluster.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     path::PathBuf,
 };
@@ -132,18 +132,21 @@ pub(crate) struct Finder<'a> {
     cluster: &'a Cluster,
     /// One live pod of each workload, by `namespace/kind/name`.
     workloads: HashMap<String, PodId>,
+    /// Every live pod, by `namespace/name`.
+    pods: BTreeMap<String, PodId>,
 }
 
 impl<'a> Finder<'a> {
     /// Finds ends in that cluster.
     pub(crate) fn new(cluster: &'a Cluster) -> Self {
-        let mut workloads = HashMap::new();
+        let (mut workloads, mut pods) = (HashMap::new(), BTreeMap::new());
         for (id, pod) in cluster.pods().filter(|(_, pod)| pod.is_live()) {
+            pods.insert(pod.id.to_string(), id);
             if let Some((kind, name)) = &pod.workload {
                 workloads.entry(format!("{}/{kind}/{name}", pod.id.namespace)).or_insert(id);
             }
         }
-        Self { cluster, workloads }
+        Self { cluster, workloads, pods }
     }
 
     /// The connection between ends of the cluster.
@@ -192,11 +195,9 @@ impl<'a> Finder<'a> {
         let by_workload = workload.and_then(|workload| self.workloads.get(&format!("{namespace}/{workload}")).copied());
         by_workload.or_else(|| {
             // Pods whose names begin alike, told as one.
-            let beginning = pod?.strip_suffix('*')?;
-            let alike = |pod: &palisade_engine::model::Pod| {
-                pod.is_live() && *pod.id.namespace == *namespace && pod.id.name.starts_with(beginning)
-            };
-            self.cluster.pods().find(|(_, pod)| alike(pod)).map(|(id, _)| id)
+            let beginning = format!("{namespace}/{}", pod?.strip_suffix('*')?);
+            let (name, id) = self.pods.range(beginning.clone()..).next()?;
+            name.starts_with(&beginning).then_some(*id)
         })
     }
 
