@@ -11,7 +11,6 @@
 
 mod judge;
 mod output;
-pub mod record;
 mod socket;
 mod tally;
 mod tap;
@@ -28,6 +27,7 @@ use palisade_engine::{
     compile::ProfileId,
     model::{Cluster, Name, PolicyRef},
 };
+pub use palisade_flows::record;
 use palisade_nftables::plan::ACCEPTED;
 
 use self::{

@@ -8,12 +8,12 @@ mod wide_text;
 mod words;
 mod yaml;
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, PolicyRef},
+    model::{Cluster, ObjectRef, PolicyRef},
 };
 
 use self::{find::Wanted, object::Tree, text::Printer};
@@ -51,6 +51,29 @@ pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
         },
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The names of the NetworkPolicies that were typed, each as `[NAMESPACE/]NAME`; of all when none was.
+///
+/// # Errors
+/// When one is no name, or the input has no policy of it, or a cluster-wide one alone.
+pub(crate) fn named(cluster: &Cluster, typed: &[String], namespace: &str) -> Result<BTreeSet<ObjectRef>> {
+    let mut names = BTreeSet::new();
+    for typed in typed {
+        let found = find::policies(cluster, &[Wanted::parse(typed, namespace)?])?;
+        let before = names.len();
+        names.extend(found.iter().filter_map(|policy| match policy {
+            PolicyRef::Network(id) => Some(cluster.policy(*id).id.clone()),
+            PolicyRef::Cluster(_) => None,
+        }));
+        if names.len() == before && found.iter().all(|policy| matches!(policy, PolicyRef::Cluster(_))) {
+            bail!("`{typed}` is cluster-wide: name a NetworkPolicy, as NAMESPACE/NAME");
+        }
+    }
+    if typed.is_empty() {
+        names.extend(cluster.policies().map(|(_, policy)| policy.id.clone()));
+    }
+    Ok(names)
 }
 
 /// The policies as objects.

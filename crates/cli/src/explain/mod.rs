@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use palisade_engine::{PolicyProgram, model::Family, verdict::Outcome};
 
-pub(crate) use self::report::{Reporter, State};
+pub(crate) use self::report::{HalfReport, Reporter, RuleReport, State};
 use self::{report::Report, text::Printer};
 use crate::{
     args::{Explain, Format},
