@@ -5,7 +5,8 @@
 use std::{fmt, time::Instant};
 
 use palisade_engine::model::{
-    ClusterPolicy, LabelSelector, Labels, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PolicyRule, PolicyTypes,
+    ClusterPolicy, LabelSelector, Labels, Mode, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PolicyRule,
+    PolicyTypes,
 };
 
 /// A change, and when it was received: programming latency counts from there.
@@ -222,6 +223,8 @@ impl PoisonPolicy {
         NetworkPolicy {
             id: self.id.clone(),
             annotations: Labels::default(),
+            // Whatever it says, and whatever its namespace does.
+            mode: Some(Mode::Enforce),
             subject: self.subject.clone().unwrap_or_default(),
             policy_types: Some(types),
             ingress: rules(&self.ingress),

@@ -169,7 +169,7 @@ impl State {
         match object {
             Object::Namespace(object) => {
                 let before = self.namespaces.insert(object.name.clone(), object.clone());
-                before.is_none_or(|before| before.labels != object.labels)
+                before.is_none_or(|before| before.labels != object.labels || before.mode != object.mode)
             }
             Object::Policy(mut object) => {
                 object.shrink_to_fit();

@@ -24,7 +24,7 @@ use support::{Dice, history, inventory, node, objects, only, pod, small, synced}
 fn fresh(state: &State, node: &Name, options: &Options) -> Option<Ruleset> {
     let cluster = state.view().unwrap().cluster;
     let id = cluster.find_node(node)?;
-    Some(plan(&cluster, &PolicyProgram::compile(&cluster), id, options).ruleset)
+    Some(plan(&cluster, &PolicyProgram::compile(&cluster).with_audited(), id, options).ruleset)
 }
 
 /// Whoever is not known is held closed, whatever its address.
@@ -75,7 +75,7 @@ impl Kept {
 /// Flows of a state, by names and addresses, so that another cluster of the same objects knows them too.
 fn verdicts_agree(state: &State, current: &Current, seed: u64) {
     let cluster = state.view().unwrap().cluster;
-    let program = PolicyProgram::compile(&cluster);
+    let program = PolicyProgram::compile(&cluster).with_audited();
     let live = current.live();
     for flow in Generator::new(seed).flows(&cluster, 30) {
         let side = |side: Side| match side.endpoint {

@@ -242,7 +242,7 @@ impl PolicyProgram {
     fn next(&self, flow: &Flow, direction: Direction, half: &Half) -> Option<Half> {
         let (Half::Allowed(matched) | Half::DeniedBy(matched)) = half else { return None };
         let is_cluster_wide = self.rule(matched.rule).origin.policy.cluster().is_some();
-        is_cluster_wide.then(|| self.half_without(flow, direction, Some(matched.rule)))
+        is_cluster_wide.then(|| self.half_without(flow, direction, matched.rule))
     }
 
     fn miss(&self, cluster: &Cluster, id: RuleId, flow: &Flow) -> Option<RuleMiss> {

@@ -12,6 +12,7 @@
 //! nothing outside [`compile`] reads a policy's rules. This crate does no I/O and knows no YAML, no
 //! kernel and no async; the rules it follows are the Kubernetes NetworkPolicy API reference (v1).
 
+pub mod audit;
 pub mod compile;
 pub mod connections;
 pub mod cover;

@@ -67,6 +67,7 @@ fn ingress(id: &str, subject: &str, rules: impl Into<Vec<PolicyRule>>) -> Networ
     NetworkPolicy {
         id: object(id),
         annotations: palisade_engine::model::Labels::default(),
+        mode: None,
         subject: selector(subject),
         policy_types: Some(PolicyTypes { ingress: true, egress: false }),
         ingress: rules.into(),

@@ -1,6 +1,6 @@
 //! One object of a watch, read as the same object in a list or a file; and what is left of one that cannot be.
 
-use palisade_engine::model::{Inventory, Name};
+use palisade_engine::model::{Inventory, Mode, Name};
 use palisade_manifest::{
     Diagnostic, ReadOptions, Reading,
     read::{Collector, Keep},
@@ -174,7 +174,7 @@ impl<'o> Typist<'o> {
     }
 }
 
-/// `metadata` with what names the object.
+/// `metadata` with what names the object, and says whether it is audited.
 fn name_alone(fields: &Map<String, Value>) -> Value {
     let metadata = fields.get("metadata");
     let mut name = Map::new();
@@ -182,6 +182,9 @@ fn name_alone(fields: &Map<String, Value>) -> Value {
         if let Some(value) = metadata.and_then(|metadata| metadata.get(field)) {
             name.insert(field.to_owned(), value.clone());
         }
+    }
+    if let Some(mode) = metadata.and_then(|metadata| metadata.get("annotations")?.get(Mode::ANNOTATION)) {
+        name.insert("annotations".to_owned(), json!({ Mode::ANNOTATION: mode }));
     }
     name.into()
 }

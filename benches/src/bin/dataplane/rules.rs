@@ -84,7 +84,7 @@ pub(crate) fn palisade(policies: usize, pods: usize, on_pair: usize) -> Result<M
         Object::Policy(policy) => inventory.policies.push(policy),
     });
     let node = generated.node(0).context("a cluster without a node")?;
-    inventory.namespaces.push(Namespace { name: NAMESPACE.into(), labels: Labels::default(), at: None });
+    inventory.namespaces.push(Namespace { name: NAMESPACE.into(), labels: Labels::default(), mode: None, at: None });
     inventory.pods.extend(PairEnd::ALL.map(|end| pod(end, &node)));
     inventory.policies.extend((0..on_pair).map(policy));
     let (policies, pods) = (inventory.policies.len(), inventory.pods.len());
@@ -139,6 +139,7 @@ fn policy(number: usize) -> NetworkPolicy {
     NetworkPolicy {
         id: ObjectRef::new(NAMESPACE, name),
         annotations: Labels::default(),
+        mode: None,
         subject,
         policy_types: Some(PolicyTypes { ingress: true, egress: true }),
         ingress,
