@@ -13,6 +13,7 @@
 use crate::{
     compile::{Action, Counting, PolicyProgram},
     model::{Cluster, Direction, Flow, PolicyRef},
+    sets::TrafficSet,
     verdict::{Certainty, Half, Outcome, exemption, judging},
 };
 
@@ -36,6 +37,27 @@ impl PolicyProgram {
         }
         let half = self.half(flow, direction, Counting::WithAudited);
         (half.outcome() == Outcome::Deny).then(|| WouldDeny { policies: self.to_blame(flow, direction, &half), half })
+    }
+
+    /// Of all traffic between the flow's ends, what enforcing the audited policies would deny at one of them that is
+    /// allowed there now, and the audited policies that judge that end, in the order asked.
+    pub fn would_deny_traffic(
+        &self,
+        cluster: &Cluster,
+        flow: &Flow,
+        direction: Direction,
+    ) -> Option<(TrafficSet, Vec<PolicyRef>)> {
+        if exemption(cluster, flow).is_some() {
+            return None;
+        }
+        let now = self.traffic_counting(flow, direction, Counting::Enforced);
+        let then = self.traffic_counting(flow, direction, Counting::WithAudited);
+        let lost = now.allowed.difference(&then.allowed.union(&then.undetermined));
+        let tiers = self.tiers_counting(flow, direction, Counting::WithAudited).unwrap_or_default();
+        let mut policies: Vec<PolicyRef> =
+            judging(tiers, flow).flat_map(|tier| tier.policies.iter().copied()).collect();
+        policies.retain(|policy| self.is_audited(*policy));
+        (!lost.is_empty()).then_some((lost, policies))
     }
 
     fn to_blame(&self, flow: &Flow, direction: Direction, half: &Half) -> Vec<PolicyRef> {

@@ -225,7 +225,12 @@ impl PolicyProgram {
     /// As [`Self::half_without`] for all traffic at once. Of an unknown match both ways are followed, so what is
     /// allowed one way and denied another is undetermined.
     pub fn half_traffic(&self, flow: &Flow, direction: Direction) -> TrafficVerdict {
-        let tiers = self.tiers_of(flow, direction).unwrap_or_default();
+        self.traffic_counting(flow, direction, self.counting())
+    }
+
+    /// The same when these policies count.
+    pub(crate) fn traffic_counting(&self, flow: &Flow, direction: Direction, counting: Counting) -> TrafficVerdict {
+        let tiers = self.tiers_counting(flow, direction, counting).unwrap_or_default();
         let (mut allowed, mut denied) = (TrafficSet::empty(), TrafficSet::empty());
         let mut open = TrafficSet::all();
         for tier in judging(tiers, flow) {
