@@ -11,8 +11,8 @@ use std::{
 };
 
 use palisade_engine::model::{
-    Cluster, ClusterPeer, ClusterPolicy, Conflict, Direction, Family, Labels, Name, Namespace, NetworkPolicy, Node,
-    ObjectRef, Pod, PodAddresses,
+    Cluster, ClusterPeer, ClusterPolicy, Conflict, Direction, Family, Labels, Mode, Name, Namespace, NetworkPolicy,
+    Node, ObjectRef, Pod, PodAddresses,
 };
 
 use crate::change::{Change, Key, Object, Poison};
@@ -37,6 +37,8 @@ pub struct State {
     local: Option<Name>,
     /// Which objects became others since this was last asked; `None`: any.
     stirred: Option<BTreeSet<Key>>,
+    /// Whether every policy is audited, whatever it says.
+    audits_all: bool,
 }
 
 /// A node, and the number of the claim to each of its addresses.
@@ -112,6 +114,12 @@ impl State {
         Self { local: Some(node), ..Self::default() }
     }
 
+    /// The same, where every policy is audited, whatever it says.
+    #[must_use]
+    pub fn auditing(self) -> Self {
+        Self { audits_all: true, ..self }
+    }
+
     /// Takes a change. Says whether anything that policies can see became different: most updates of
     /// pods and nodes are about something else, and cost nothing then.
     pub fn apply(&mut self, change: Change) -> bool {
@@ -173,10 +181,12 @@ impl State {
             }
             Object::Policy(mut object) => {
                 object.shrink_to_fit();
+                object.mode = if self.audits_all { Some(Mode::Audit) } else { object.mode };
                 self.policies.insert(object.id.clone(), Arc::new(object));
                 true
             }
-            Object::ClusterPolicy(object) => {
+            Object::ClusterPolicy(mut object) => {
+                object.mode = if self.audits_all { Some(Mode::Audit) } else { object.mode };
                 self.cluster_policies.insert(object.name.clone(), object);
                 true
             }

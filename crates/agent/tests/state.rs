@@ -12,7 +12,7 @@ mod support;
 use palisade_agent::{Change, Key, Object, Poison, PoisonPolicy, State};
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, Direction, Endpoint, ObjectRef, Phase, Pod, PodAddresses},
+    model::{Cluster, Direction, Endpoint, Mode, Namespace, NetworkPolicy, ObjectRef, Phase, Pod, PodAddresses},
 };
 use proptest::prelude::*;
 use support::{Dice, gone, history, inventory, node, objects, only, pod, rulesets, small};
@@ -162,6 +162,39 @@ fn what_policies_cannot_see_changes_nothing() {
     assert!(!state.apply(Change::Set(Object::Node(labelled))));
     assert!(!state.apply(gone("nobody")));
     assert!(state.apply(Change::Set(Object::Node(node("n1", 7)))));
+}
+
+#[test]
+fn an_agent_that_audits_audits_everything() {
+    let mut state = State::default().auditing();
+    small().into_iter().for_each(|change| _ = state.apply(change));
+    state.apply(Change::Set(Object::Policy(NetworkPolicy { mode: Some(Mode::Enforce), ..only("web", "other") })));
+    let cluster = cluster(&state);
+    assert_eq!(cluster.policies().len(), 2);
+    assert!(cluster.policies().all(|(id, _)| cluster.mode_of(id.into()) == Mode::Audit));
+}
+
+#[test]
+fn a_policy_that_cannot_be_understood_is_enforced_whatever_its_namespace_says() {
+    let mut state = state(small());
+    let prod = Namespace { name: "prod".into(), labels: Default::default(), mode: Some(Mode::Audit), at: None };
+    assert!(state.apply(Change::Set(Object::Namespace(prod.clone()))));
+    assert!(!state.apply(Change::Set(Object::Namespace(prod))));
+    let modes = |state: &State| {
+        let cluster = cluster(state);
+        cluster.policies().map(|(id, _)| cluster.mode_of(id.into())).collect::<Vec<_>>()
+    };
+    assert_eq!(modes(&state), [Mode::Audit]);
+    let poison = PoisonPolicy {
+        id: ObjectRef::new("prod", "web-to-db"),
+        subject: None,
+        types: None,
+        ingress: Vec::new(),
+        egress: Vec::new(),
+        problems: vec!["no".to_owned()],
+    };
+    state.apply(Change::Poison(Poison::Policy(poison)));
+    assert_eq!(modes(&state), [Mode::Enforce]);
 }
 
 #[test]

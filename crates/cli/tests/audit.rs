@@ -75,3 +75,25 @@ fn a_mode_that_is_none_is_an_error_and_enforced() {
     wants(&["check", "-f", folder], 1, &words);
     wants(&["explain", "reports/nightly", "shop/db:5432", "-f", folder], 1, &["DENIED"]);
 }
+
+#[test]
+fn lines_of_what_would_be_denied() {
+    let folder = Folder::with(&[(
+        "flows.jsonl",
+        "{\"v\":1,\"time\":\"2026-03-01T12:00:00Z\",\"verdict\":\"would-deny\",\"direction\":\"ingress\",\"protocol\":\"TCP\",\
+         \"src\":{\"namespace\":\"reports\",\"pod\":\"nightly\",\"ip\":\"10.244.2.3\",\"port\":40000},\
+         \"dst\":{\"namespace\":\"shop\",\"pod\":\"db\",\"ip\":\"10.244.1.3\",\"port\":5432},\"node\":\"node-1\",\
+         \"isolatedBy\":[\"shop/db-from-api\"],\"audited\":[\"shop/db-from-api\"],\
+         \"nearest\":{\"policy\":\"shop/db-from-api\",\"rule\":\"ingress[0]\",\"missed\":\"peer\"},\"suppressed\":2}\n",
+    )]);
+    let file = folder.path().join("flows.jsonl");
+    let file = file.to_str().unwrap();
+    let words = [
+        "WOULD DENY 12:00:00.000 reports/nightly -> shop/db TCP 5432",
+        "ingress of shop/db: audited shop/db-from-api would deny it",
+        "nearest: shop/db-from-api ingress[0], which is of another peer",
+        "2 more packets were of the same kind, and not logged",
+    ];
+    wants(&["flows", file, "--would-deny"], 0, &words);
+    wants(&["flows", file, "--denied"], 1, &[]);
+}

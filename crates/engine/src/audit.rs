@@ -10,6 +10,8 @@
 //! Each half by itself: the node of the source does not know what that of the destination says. What an audited
 //! policy would allow is denied as long as it is not enforced, where enforced ones deny it.
 
+use std::collections::BTreeMap;
+
 use crate::{
     compile::{Action, Counting, PolicyProgram},
     model::{Cluster, Direction, Flow, PolicyRef},
@@ -28,15 +30,37 @@ pub struct WouldDeny {
 }
 
 impl PolicyProgram {
+    /// The answer of one end when these policies count.
+    pub fn outcome(&self, cluster: &Cluster, flow: &Flow, direction: Direction, counting: Counting) -> Outcome {
+        match exemption(cluster, flow) {
+            Some(_) => Outcome::Allow,
+            None => self.half(flow, direction, counting).outcome(),
+        }
+    }
+
     /// What enforcing the audited policies would do at one end; `None` when it would not deny there what is not
     /// denied there now.
     pub fn would_deny(&self, cluster: &Cluster, flow: &Flow, direction: Direction) -> Option<WouldDeny> {
-        let outcome = |counting| self.half(flow, direction, counting).outcome();
-        if exemption(cluster, flow).is_some() || outcome(Counting::Enforced) == Outcome::Deny {
+        if exemption(cluster, flow).is_some()
+            || self.half(flow, direction, Counting::Enforced).outcome() == Outcome::Deny
+        {
             return None;
         }
         let half = self.half(flow, direction, Counting::WithAudited);
         (half.outcome() == Outcome::Deny).then(|| WouldDeny { policies: self.to_blame(flow, direction, &half), half })
+    }
+
+    /// What the audited policies would deny of a flow on its way: first at its source; and at its destination, if the
+    /// enforced ones let it come so far.
+    pub fn would_deny_on_the_way(&self, cluster: &Cluster, flow: &Flow) -> BTreeMap<Direction, WouldDeny> {
+        let mut found = BTreeMap::new();
+        for direction in [Direction::Egress, Direction::Ingress] {
+            found.extend(self.would_deny(cluster, flow, direction).map(|would| (direction, would)));
+            if self.outcome(cluster, flow, direction, Counting::Enforced) == Outcome::Deny {
+                break;
+            }
+        }
+        found
     }
 
     /// Of all traffic between the flow's ends, what enforcing the audited policies would deny at one of them that is

@@ -37,8 +37,7 @@ pub struct Live {
 impl Live {
     /// Compiles a cluster; nothing counts as touched yet.
     pub fn new(cluster: Cluster) -> Self {
-        // Until the kernel's rules know audited policies, they are enforced like all others.
-        let program = PolicyProgram::compile_for_updates(&cluster).with_audited();
+        let program = PolicyProgram::compile_for_updates(&cluster);
         let policies = cluster.policies().map(|(id, policy)| (policy.id.clone(), id)).collect();
         Self {
             cluster,

@@ -154,8 +154,8 @@ impl PolicyProgram {
     }
 
     /// What one end says, as if one of its rules were not there.
-    pub(crate) fn half_without(&self, flow: &Flow, direction: Direction, without: RuleId) -> Half {
-        self.judge(flow, direction, self.counting(), Some(without))
+    pub(crate) fn half_without(&self, flow: &Flow, direction: Direction, counting: Counting, without: RuleId) -> Half {
+        self.judge(flow, direction, counting, Some(without))
     }
 
     fn judge(&self, flow: &Flow, direction: Direction, counting: Counting, without: Option<RuleId>) -> Half {

@@ -282,6 +282,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_of_a_policy_keeps_its_mode() {
+        let broken = |annotations: Value| {
+            let metadata = json!({"name": "x", "namespace": "prod", "annotations": annotations});
+            let object = json!({"metadata": metadata, "spec": {"podSelector": {}, "ingress": [{"form": []}]}});
+            match poison(Watched::NetworkPolicies, object).rest {
+                Some(Object::NetworkPolicy(policy)) => policy.mode,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(broken(json!({"palisade.dev/mode": "audit", "a": "b"})), Some(Mode::Audit));
+        assert_eq!(broken(json!({"palisade.dev/mode": "audti"})), Some(Mode::Enforce));
+        assert_eq!(broken(json!({})), None);
+        let namespace = json!({"metadata": {"name": "x", "annotations": {"palisade.dev/mode": "audit"}}});
+        let Change::Set(Object::Namespace(namespace)) = read(Watched::Namespaces, namespace) else { panic!() };
+        assert_eq!(namespace.mode, Some(Mode::Audit));
+        // A mode that is none leaves nothing else of the policy out.
+        let whole = json!({
+            "metadata": {"name": "x", "namespace": "prod", "annotations": {"palisade.dev/mode": "audti"}},
+            "spec": {"podSelector": {}},
+        });
+        let Change::Set(Object::NetworkPolicy(policy)) = read(Watched::NetworkPolicies, whole) else { panic!() };
+        assert_eq!(policy.mode, Some(Mode::Enforce));
+    }
+
+    #[test]
     fn a_selector_that_cannot_be_read_is_the_whole_namespace() {
         let (_, policy) = policy(json!({
             "podSelector": {"matchExpressions": [{"key": "app", "operator": "Near"}]},

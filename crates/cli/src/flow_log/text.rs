@@ -2,7 +2,7 @@
 
 use palisade_agent::flow_log::record::{FlowDirection, FlowEnd, FlowRecord, FlowVerdict, Line, Missed, Who};
 
-use crate::screen::{self, BAD, FAINT, GOOD};
+use crate::screen::{self, BAD, FAINT, GOOD, MIXED};
 
 /// Where what stands below a line begins: behind the verdict.
 const INDENT: usize = 10;
@@ -47,8 +47,9 @@ impl Page {
         let (style, verdict) = match record.verdict {
             FlowVerdict::Denied => (BAD, "DENIED"),
             FlowVerdict::Accepted => (GOOD, "ALLOWED"),
+            FlowVerdict::WouldDeny => (MIXED, "WOULD DENY"),
         };
-        let padding = " ".repeat(INDENT.saturating_sub(verdict.len()));
+        let padding = " ".repeat(INDENT.saturating_sub(verdict.len()).max(1));
         let time = record.time.strftime("%H:%M:%S.%3f");
         text.push_str(&format!("{}{padding}{time}  {}\n", screen::styled(style, verdict), self.ends(record)));
         for reason in reasons(record) {
@@ -92,12 +93,15 @@ fn reasons(record: &FlowRecord) -> Vec<String> {
     let decided: Vec<String> =
         record.decided_by.iter().map(|rule| plain(&format!("{} {}", rule.policy, rule.rule))).collect();
     let decided = match (record.verdict, decided.as_slice()) {
-        (FlowVerdict::Denied, []) => ", no rule allows it".to_owned(),
+        (FlowVerdict::Denied | FlowVerdict::WouldDeny, []) => ", no rule allows it".to_owned(),
         (FlowVerdict::Accepted, []) => String::new(),
-        (FlowVerdict::Denied, rules) => format!(", denied by {}", rules.join(" and ")),
+        (FlowVerdict::Denied | FlowVerdict::WouldDeny, rules) => format!(", denied by {}", rules.join(" and ")),
         (FlowVerdict::Accepted, rules) => format!(", allowed by {}", rules.join(" and ")),
     };
-    reasons.push(format!("{judged}: {isolated}{decided}"));
+    reasons.push(match record.audited.as_slice() {
+        [] => format!("{judged}: {isolated}{decided}"),
+        audited => format!("{judged}: audited {} would deny it", plain(&screen::shortened(audited, ", ", 4))),
+    });
     if let Some(nearest) = &record.nearest {
         let missed = match nearest.missed {
             Missed::Peer => "of another peer",
@@ -108,7 +112,9 @@ fn reasons(record: &FlowRecord) -> Vec<String> {
     }
     if record.suppressed > 0 {
         let packets = counted(record.suppressed, "more packet was", "more packets were");
-        reasons.push(format!("{packets} dropped by the same policies, and not logged"));
+        let what =
+            if record.verdict == FlowVerdict::WouldDeny { "of the same kind" } else { "dropped by the same policies" };
+        reasons.push(format!("{packets} {what}, and not logged"));
     }
     reasons
 }

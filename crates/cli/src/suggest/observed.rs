@@ -97,9 +97,10 @@ impl Reading {
         });
         match (record.verdict, record.direction) {
             (FlowVerdict::Denied, _) => seen.denied += 1,
-            (FlowVerdict::Accepted, FlowDirection::Egress) => seen.egress += 1,
-            (FlowVerdict::Accepted, FlowDirection::Ingress) => seen.ingress += 1,
-            (FlowVerdict::Accepted, FlowDirection::Both) => {
+            // What audited policies would deny passes.
+            (FlowVerdict::Accepted | FlowVerdict::WouldDeny, FlowDirection::Egress) => seen.egress += 1,
+            (FlowVerdict::Accepted | FlowVerdict::WouldDeny, FlowDirection::Ingress) => seen.ingress += 1,
+            (FlowVerdict::Accepted | FlowVerdict::WouldDeny, FlowDirection::Both) => {
                 seen.egress += 1;
                 seen.ingress += 1;
             }

@@ -12,6 +12,8 @@
 //!                  return = this direction allows; the packet goes on to the other direction
 //!                  goto the chain that logs, counts and drops, but for neighbour discovery, and for what a
 //!                  Service brought back to the pod that sent it
+//! where policies   jump to the chain of the enforced ones, then goto that of all, which is built alike: but what
+//!   are audited    it denies is logged, counted, and returns
 //! ```
 //!
 //! [`plan`] plans all of it, a [`Planner`] goes on from there: what a change touches is planned anew.
@@ -36,6 +38,7 @@ use palisade_engine::{
 };
 
 pub use self::planner::Planner;
+pub use self::profile::AuditChain;
 pub use self::unknown::{LocalPrefixes, Misfit, UNKNOWN_POD, UnknownPods, closed};
 use crate::{
     draft::Draft,
@@ -104,7 +107,9 @@ pub struct Plan {
     pub ruleset: Ruleset,
     /// The profiles behind each chain that drops, by its name, which is also the prefix of its log.
     pub denials: BTreeMap<Name, ProfileId>,
-    /// How many profiles isolate a pod of this node.
+    /// The chains that log what audited policies would deny, likewise.
+    pub audits: BTreeMap<Name, AuditChain>,
+    /// How many profiles isolate a pod of this node, or would.
     pub profiles: usize,
 }
 
@@ -114,7 +119,8 @@ pub struct Plan {
 pub fn plan(cluster: &Cluster, program: &PolicyProgram, node: NodeId, options: &Options) -> Plan {
     let mut draft = Draft::default();
     let planner = Planner::new(cluster, program, node, options.clone(), &mut draft);
-    Plan { ruleset: draft.into_ruleset(), denials: planner.denials().clone(), profiles: planner.profiles() }
+    let (denials, audits, profiles) = (planner.denials().clone(), planner.audits().clone(), planner.profiles());
+    Plan { ruleset: draft.into_ruleset(), denials, audits, profiles }
 }
 
 /// What a packet of a connection that stands goes through: its end accepts. As short as can be, without even a verdict
