@@ -13,7 +13,7 @@ use palisade_nftables::{
     difference::Difference,
     draft::Draft,
     fake::FakeKernel,
-    plan::{LocalPrefixes, Options, UnknownPods, plan},
+    plan::{LocalPrefixes, Options, UnknownPods, WOULD_DENY, plan},
     ruleset::Ruleset,
 };
 use palisade_oracle::generate::Generator;
@@ -72,7 +72,7 @@ impl Kept {
         let count = |prefix: &str| self.draft.ruleset().chains.keys().filter(|name| name.starts_with(prefix)).count();
         let is_there = |chain| self.draft.ruleset().chains.contains_key(chain);
         assert!(planner.denials().keys().all(is_there) && count("deny-") == planner.denials().len());
-        assert!(planner.audits().keys().all(is_there) && count("would-deny-") == planner.audits().len());
+        assert!(planner.audits().keys().all(is_there) && count(WOULD_DENY) == planner.audits().len());
         self.audited += usize::from(!planner.audits().is_empty());
     }
 }

@@ -69,6 +69,9 @@ pub struct Options {
 /// The prefix of the log of accepted connections: no name of a chain that denies.
 pub const ACCEPTED: &str = "accepted";
 
+/// How the names of the chains begin that log what audited policies would deny.
+pub const WOULD_DENY: &str = "would-deny-";
+
 /// The logging of accepted connections: of one of so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {

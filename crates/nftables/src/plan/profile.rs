@@ -13,7 +13,7 @@ use palisade_engine::{
 use rustc_hash::FxHashMap;
 
 use super::{
-    Options,
+    Options, WOULD_DENY,
     cells::{Cells, Decisions, Entry, Traffic},
     names::content_name,
     neighbour_discovery,
@@ -286,7 +286,7 @@ impl<'a> ProfilePlanner<'a> {
         let policies = self.names(&here.unwrap_or_else(|| upto.iter().flat_map(audited).collect()));
         let tier = upto.last().map_or(Tier::NetworkPolicy, |tier| tier.tier);
         let (direction, text) = (profile.direction, policies.join(", "));
-        let name = content_name(&format!("would-deny-{}", prefix(direction)), &format!("{tier:?} {text}"));
+        let name = content_name(&format!("{WOULD_DENY}{}", prefix(direction)), &format!("{tier:?} {text}"));
         self.denying(&name, tier, Verdict::Return, text);
         self.piece.audits.push((name.clone(), AuditChain { direction, policies }));
         name
