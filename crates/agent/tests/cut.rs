@@ -19,6 +19,7 @@ use palisade_engine::{
 };
 use palisade_linux::conntrack::{Changed, Flow, MarkChange, PortProtocol, Transport, Tuple, Zone};
 use palisade_nftables::{
+    cut::MARK,
     interpret,
     judged::judged,
     path::{first_packet, nodes},
@@ -28,7 +29,6 @@ use palisade_nftables::{
 use palisade_oracle::generate::{Generator, flow_text};
 use support::Dice;
 
-const BIT: u32 = 1 << 27;
 /// Far more than it takes: only a failure waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -86,7 +86,7 @@ fn own(cluster: &Cluster, node: NodeId) -> HashSet<IpAddr> {
 
 /// What is to happen to each of some flows.
 fn actions(ruleset: &Ruleset, flows: &[Flow], own: &HashSet<IpAddr>) -> HashMap<Tuple, Action> {
-    let connections = connections(flows, own, judged(ruleset).as_ref(), BIT);
+    let connections = connections(flows, own, judged(ruleset).as_ref());
     let actions = connections.iter().filter_map(|c| Some((c.original, action(ruleset, c, &|_, _| false).unwrap()?)));
     actions.collect()
 }
@@ -108,7 +108,7 @@ fn what_is_cut_is_what_the_engine_denies() {
             for (node, ruleset) in &rulesets {
                 let passes_here = nodes(&cluster, &flow).contains(node);
                 let action = actions(ruleset, &[entry], &own(&cluster, *node)).remove(&entry.original);
-                let marked = Flow { mark: entry.mark | BIT, ..entry };
+                let marked = Flow { mark: entry.mark | MARK, ..entry };
                 let after = actions(ruleset, &[marked], &own(&cluster, *node)).remove(&entry.original);
                 if passes_here {
                     dropped |= !interpret::forward(ruleset, &packet).unwrap().accepted;
@@ -164,6 +164,9 @@ struct Fake {
     lists: usize,
     fail_list: bool,
     fail_mark: bool,
+    fail_drop: bool,
+    /// Whether what is marked is dropped.
+    drops: bool,
     /// What disappears before it can be marked.
     vanishing: HashSet<Tuple>,
 }
@@ -174,7 +177,7 @@ impl FakeTable {
     }
 
     fn cut(&self) -> HashSet<Tuple> {
-        self.with(|fake| fake.flows.iter().filter(|flow| flow.mark & BIT != 0).map(|flow| flow.original).collect())
+        self.with(|fake| fake.flows.iter().filter(|flow| flow.mark & MARK != 0).map(|flow| flow.original).collect())
     }
 }
 
@@ -199,6 +202,7 @@ impl Connections for FakeTable {
             if std::mem::take(&mut fake.fail_mark) {
                 return Err("cannot mark, as told".to_owned());
             }
+            assert!(fake.drops || changes.iter().all(|change| change.value == 0), "a mark that nothing drops by");
             let vanishing = std::mem::take(&mut fake.vanishing);
             fake.flows.retain(|flow| !vanishing.contains(&flow.original));
             let mut changed = Changed::default();
@@ -213,6 +217,18 @@ impl Connections for FakeTable {
                 }
             }
             Ok(changed)
+        })
+    }
+
+    fn drop_marked(&mut self, wanted: bool) -> Result<(), String> {
+        self.with(|fake| {
+            if std::mem::take(&mut fake.fail_drop) {
+                return Err("cannot drop, as told".to_owned());
+            }
+            let is_cut = fake.flows.iter().any(|flow| flow.mark & MARK != 0);
+            assert!(wanted || !is_cut, "a cut connection that goes on");
+            fake.drops = wanted;
+            Ok(())
         })
     }
 }
@@ -256,12 +272,13 @@ fn marks_follow_the_rules_to_and_fro() {
         let Some((first, second, flows)) = two_rulesets(seed) else { continue };
         let table = FakeTable::default();
         table.with(|fake| fake.flows.clone_from(&flows));
-        let mut cutter = Cutter::start(Established::Cut, BIT, Box::new(table.clone())).unwrap();
+        let mut cutter = Cutter::start(Established::Cut, Box::new(table.clone())).unwrap();
         for ruleset in [&first, &second, &first, &second] {
             cutter.enforced(Instant::now(), true);
             settle(&mut cutter, ruleset);
             assert_eq!(table.cut(), wanted(ruleset, &flows), "seed {seed}");
-            assert!(table.with(|fake| fake.flows.iter().all(|flow| flow.mark & !BIT == 5)), "seed {seed}");
+            assert_eq!(table.with(|fake| fake.drops), !table.cut().is_empty(), "seed {seed}");
+            assert!(table.with(|fake| fake.flows.iter().all(|flow| flow.mark & !MARK == 5)), "seed {seed}");
         }
         let counters = cutter.counters();
         assert_eq!((counters.errors, counters.error.clone()), (0, None));
@@ -269,12 +286,12 @@ fn marks_follow_the_rules_to_and_fro() {
         assert_eq!(counters.cut - counters.restored, left, "seed {seed}");
         changes += counters.restored;
         // A next run finds what the last one left, and changes nothing.
-        let mut next = Cutter::start(Established::Cut, BIT, Box::new(table.clone())).unwrap();
+        let mut next = Cutter::start(Established::Cut, Box::new(table.clone())).unwrap();
         next.enforced(Instant::now(), false);
         settle(&mut next, &second);
         assert_eq!((next.counters().cut, next.counters().restored), (0, 0), "seed {seed}");
         // One that keeps connections restores what is allowed by now, and cuts nothing.
-        let mut keeping = Cutter::start(Established::Keep, BIT, Box::new(table.clone())).unwrap();
+        let mut keeping = Cutter::start(Established::Keep, Box::new(table.clone())).unwrap();
         keeping.enforced(Instant::now(), false);
         settle(&mut keeping, &first);
         let both: HashSet<_> = wanted(&first, &flows).intersection(&wanted(&second, &flows)).copied().collect();
@@ -297,15 +314,16 @@ fn failures_are_counted_and_made_up_for() {
         fake.flows.clone_from(&flows);
         fake.fail_list = true;
         fake.fail_mark = true;
+        fake.fail_drop = true;
     });
-    let mut cutter = Cutter::start(Established::Cut, BIT, Box::new(table.clone())).unwrap();
+    let mut cutter = Cutter::start(Established::Cut, Box::new(table.clone())).unwrap();
     // Nothing happens as long as it is not known what is in force.
     cutter.enforced(Instant::now(), true);
     cutter.work(Instant::now(), None, &|_, _| false);
     assert!(cutter.due().is_some() && table.with(|fake| fake.lists) == 0);
     settle(&mut cutter, &first);
     assert_eq!(table.cut(), wanted(&first, &flows));
-    assert_eq!((cutter.counters().errors, cutter.counters().error.clone()), (2, None));
+    assert_eq!((cutter.counters().errors, cutter.counters().error.clone()), (3, None));
     // A transaction of which nobody knows whether it was taken: the next time that all is in force counts.
     cutter.failed();
     assert_eq!(cutter.due(), None);
@@ -317,7 +335,7 @@ fn failures_are_counted_and_made_up_for() {
     table.with(|fake| fake.vanishing.clone_from(&vanishing));
     cutter.look_at(Instant::now());
     settle(&mut cutter, &first);
-    assert_eq!((cutter.counters().errors, table.cut().len()), (2, 0));
+    assert_eq!((cutter.counters().errors, table.cut().len()), (3, 0));
     // And where nobody is judged and nothing is cut, nothing is read.
     let open = plan_without_pods();
     cutter.enforced(Instant::now(), true);

@@ -198,7 +198,6 @@ fn lines_say_what_the_engine_says() {
                 interface: "veth0".to_owned(),
                 source_behind_interface: true,
                 established: false,
-                connection_mark: 0,
             };
             for ((name, plan), log) in nodes.iter().zip(&logs) {
                 let passage = interpret::forward(&plan.ruleset, &packet).unwrap();

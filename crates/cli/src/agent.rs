@@ -20,7 +20,7 @@ use palisade_agent::{
     Poison, Settings, cleanup, cut::clear_marks, health::Server,
 };
 use palisade_engine::model::{Name, ObjectRef};
-use palisade_nftables::{netlink::Kernel, plan::Options};
+use palisade_nftables::netlink::Kernel;
 use palisade_watch::{Access, Pace, Received, Watched};
 
 use crate::{
@@ -37,12 +37,12 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     if let Some(AgentCommand::Cleanup) = arguments.command {
         cleanup(&mut kernel).map_err(|failure| anyhow!("cannot remove table inet palisade: {failure}"))?;
         palisade_agent::names::cleanup(&mut kernel).context("answers of name servers are still held")?;
-        let cut_mark = Options::default().cut_mark;
+        kernel.drop_cut(false).context("connections that were cut are still dropped")?;
         let cleared = KernelConnections::open().map_err(anyhow::Error::from);
-        match cleared.and_then(|mut table| clear_marks(&mut table, cut_mark).map_err(|why| anyhow!(why))) {
+        match cleared.and_then(|mut table| clear_marks(&mut table).map_err(|why| anyhow!(why))) {
             Ok(0) => {}
             Ok(count) => screen::note(&format!("{count} connections that were cut go on")),
-            // Without the table the marks mean nothing.
+            // Without the tables the marks mean nothing.
             Err(error) => screen::error(&error.context("the marks of connections that were cut are still there")),
         }
         screen::note("table inet palisade is gone: nothing is enforced on this node");
@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
         EstablishedArgument::Keep => Established::Keep,
     };
     let connections = KernelConnections::open().context("cannot read this node's connections")?;
-    let cutter = Cutter::start(established, settings.options.cut_mark, Box::new(connections))?;
+    let cutter = Cutter::start(established, Box::new(connections))?;
     let names = Names::new(names::settings(&arguments.names)?).context("cannot learn what names resolve to")?;
     let table = LearningTable::new(kernel, names.learning().clone());
     let mut agent = Agent::new(settings, table).with_cutter(cutter).with_names(names);

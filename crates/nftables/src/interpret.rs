@@ -27,8 +27,6 @@ pub struct Packet {
     pub source_behind_interface: bool,
     /// Whether conntrack knows its connection.
     pub established: bool,
-    /// The mark of its connection.
-    pub connection_mark: u32,
 }
 
 /// What a packet carries.
@@ -174,8 +172,6 @@ impl Walk<'_> {
             Expression::EstablishedOrRelated => packet.established,
             Expression::NewConnection => !packet.established,
             Expression::NeitherEstablishedNorRelated => !packet.established,
-            Expression::Marked => packet.connection_mark != 0,
-            Expression::ConnectionMark(bit) => packet.connection_mark & bit == *bit,
             Expression::InterfacePrefix(prefix) => packet.interface.starts_with(prefix),
             Expression::SourceNotBehindInterface => !packet.source_behind_interface,
             // What rules have learnt from packets is not known here: it is taken to be nothing.

@@ -9,6 +9,7 @@
 //!
 //! Planning, comparing and rendering are pure; only [`netlink`] talks to the kernel.
 
+pub mod cut;
 pub mod difference;
 pub mod draft;
 pub mod fake;

@@ -67,6 +67,5 @@ fn packet(source: IpAddr, destination: IpAddr, payload: Payload) -> Packet {
         interface: "pod0".to_owned(),
         source_behind_interface: true,
         established: false,
-        connection_mark: 0,
     }
 }

@@ -128,14 +128,10 @@ pub enum End {
 pub enum Expression {
     /// `ct state established,related`: matches packets of connections already allowed, and errors about them.
     EstablishedOrRelated,
-    /// `ct mark != 0`: matches connections that somebody has marked, we or others.
-    Marked,
     /// `ct state invalid,new,untracked`: matches what `established,related` does not.
     NeitherEstablishedNorRelated,
     /// `ct state new`: matches packets of connections that nobody has answered yet.
     NewConnection,
-    /// `ct mark and BIT == BIT`: matches connections that were cut.
-    ConnectionMark(u32),
     /// `iifname "PREFIX*"`: matches packets that came in by an interface whose name begins so.
     InterfacePrefix(String),
     /// `fib saddr . iif oif missing`: matches when the source is not reached through the interface the packet came by.

@@ -96,9 +96,7 @@ fn expression(expression: &Expression) -> String {
     match expression {
         Expression::EstablishedOrRelated => "ct state established,related".to_owned(),
         Expression::NeitherEstablishedNorRelated => "ct state invalid,new,untracked".to_owned(),
-        Expression::Marked => "ct mark != 0x00000000".to_owned(),
         Expression::NewConnection => "ct state new".to_owned(),
-        Expression::ConnectionMark(bit) => format!("ct mark & 0x{bit:08x} == 0x{bit:08x}"),
         Expression::InterfacePrefix(prefix) => format!("iifname \"{prefix}*\""),
         Expression::SourceNotBehindInterface => "fib saddr . iif oif missing".to_owned(),
         Expression::SourceNotIn(family, set) => format!("{} . iif != @{set}", address(End::Source, *family)),

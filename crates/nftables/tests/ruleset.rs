@@ -134,7 +134,7 @@ fn one_pod_under_a_thousand_policies_has_one_chain() {
     let policies: Vec<_> =
         (0..1_000).map(|n| ingress(&format!("prod/p{n}"), "db", [rule([app(&format!("c{n}"))], [5432])])).collect();
     let ruleset = planned(&three(), &policies);
-    assert_eq!(ruleset.chains.len(), 5, "forward, cut, judge, the profile, its denial");
+    assert_eq!(ruleset.chains.len(), 4, "forward, judge, the profile, its denial");
     assert_eq!(sets_of(&ruleset, "pods4-").count(), 1, "the union of a thousand peers");
     assert_eq!(rules_of(&ruleset, "10.0.1.2").len(), 2);
 }
@@ -236,7 +236,6 @@ fn packet(source: &str, destination: &str, port: u16) -> Packet {
         interface: "pod7".to_owned(),
         source_behind_interface: true,
         established: false,
-        connection_mark: 0,
     }
 }
 
@@ -265,19 +264,11 @@ fn a_forged_source_is_dropped_where_pods_are() {
 }
 
 #[test]
-fn cut_connections_are_dropped_before_anything() {
+fn a_packet_of_a_connection_that_stands_is_asked_once() {
     let ruleset = planned(&three(), &[]);
-    let first = &ruleset.chains[FORWARD].rules[0];
-    assert_eq!(first.expressions, [Expression::Marked, Expression::Verdict(Verdict::Jump("cut".to_owned()))]);
-    let cut = |connection_mark, established| {
-        let packet = Packet { established, connection_mark, ..packet("10.0.1.1", "10.0.1.2", 80) };
-        forward(&ruleset, &packet).unwrap()
-    };
-    for established in [true, false] {
-        let passage = cut(1 << 27 | 5, established);
-        assert!(!passage.accepted && passage.counted.get("cut") == Some(&1), "{passage:?}");
-        assert!(cut(5, established).accepted, "the marks of others mean nothing");
-    }
+    let [only] = ruleset.chains[FORWARD].rules.as_slice() else { panic!("{:?}", ruleset.chains[FORWARD]) };
+    let goto = Expression::Verdict(Verdict::Goto("judge".to_owned()));
+    assert_eq!(only.expressions, [Expression::NeitherEstablishedNorRelated, goto]);
 }
 
 #[test]

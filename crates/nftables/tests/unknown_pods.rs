@@ -85,7 +85,6 @@ fn packet(source: &str, destination: &str) -> Packet {
         interface: "pod7".to_owned(),
         source_behind_interface: true,
         established: false,
-        connection_mark: 0,
     }
 }
 

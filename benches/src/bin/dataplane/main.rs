@@ -143,6 +143,7 @@ fn places(quick: bool, hopper: &mut Hopper) -> Result<Vec<Entry>> {
     };
     add(Kind::Nothing, "no netfilter", 0, 0, Ruleset::default())?;
     add(Kind::Again, "conntrack again", 0, 0, Ruleset::default())?;
+    add(Kind::Empty, "empty base chain", 0, 0, rules::empty())?;
     // The first is what the others are flat beside.
     let sizes: &[(&str, usize, usize, usize)] = match quick {
         true => &[("palisade", 40, 200, 12), ("palisade, one pod", 100, 200, 60)],
@@ -156,6 +157,10 @@ fn places(quick: bool, hopper: &mut Hopper) -> Result<Vec<Entry>> {
     for &(name, policies, pods, on_pair) in sizes {
         let Made { ruleset, policies, pods } = rules::palisade(policies, pods, on_pair)?;
         add(Kind::Palisade, name, policies, pods, ruleset)?;
+    }
+    if let Some(&(_, policies, pods, on_pair)) = sizes.first() {
+        let Made { ruleset, policies, pods } = rules::palisade(policies, pods, on_pair)?;
+        add(Kind::Cutting, "palisade, some cut", policies, pods, ruleset)?;
     }
     for policies in if quick { &[40][..] } else { &[100, 1_000, 10_000] } {
         add(Kind::Linear, "one rule a policy", *policies, 0, rules::linear(*policies))?;

@@ -39,8 +39,12 @@ pub(crate) enum Kind {
     Nothing,
     /// Connection tracking alone again: what comes out is the error of the measurement.
     Again,
+    /// A base chain without any rule: what every firewall pays.
+    Empty,
     /// The rules of an agent.
     Palisade,
+    /// The same, and what drops connections that were cut, which is there while there are some.
+    Cutting,
     /// One rule a policy in a row.
     Linear,
 }
@@ -82,6 +86,9 @@ impl Place {
     pub(crate) fn set(&mut self, state: State, hopper: &mut Hopper) -> Result<()> {
         if self.state != state {
             self.kernel.apply(if state == State::With { &self.put } else { &self.take })?;
+            if self.kind == Kind::Cutting {
+                self.kernel.drop_cut(state == State::With)?;
+            }
             self.state = state;
             if !self.is_tracked() {
                 self.wait_until_untracked(hopper)?;
@@ -145,7 +152,8 @@ impl Place {
             );
             self.conntrack.flush()?;
             let dropped = self.dropped()?;
-            let is_filtered = matches!(self.kind, Kind::Palisade | Kind::Linear) && state == State::With;
+            let is_filtered =
+                matches!(self.kind, Kind::Palisade | Kind::Cutting | Kind::Linear) && state == State::With;
             for path in &self.paths {
                 let arrived = path.forbidden_arrive(!is_filtered)?;
                 let expected = if is_filtered { [false, false] } else { [true, true] };

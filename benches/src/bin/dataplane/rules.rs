@@ -166,6 +166,12 @@ fn rule(peer: Peer, port: u16) -> PolicyRule {
     PolicyRule { peers: vec![peer], ports: [Protocol::Udp, Protocol::Tcp].map(port).into(), at: None }
 }
 
+/// A base chain without any rule.
+pub(crate) fn empty() -> Ruleset {
+    let chains = BTreeMap::from([(FORWARD.to_owned(), Chain { is_base: true, rules: Vec::new() })]);
+    Ruleset { sets: BTreeMap::new(), chains }
+}
+
 /// The reference: one rule a policy, in a row, for each family. Each asks whether the source is among its
 /// peers and which port is meant, as the chains of a known agent do with ipset; the last lets the packet pass.
 pub(crate) fn linear(policies: usize) -> Ruleset {

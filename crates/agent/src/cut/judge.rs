@@ -12,6 +12,7 @@ use std::{
 use palisade_engine::model::Protocol;
 use palisade_linux::conntrack::{Flow, MarkChange, PortProtocol, Transport, Tuple, Zone};
 use palisade_nftables::{
+    cut::MARK,
     interpret::{self, Broken, Packet, Payload},
     ruleset::Ruleset,
 };
@@ -47,18 +48,13 @@ pub enum Action {
 /// - A flow to or from this node itself is not forwarded, so it passes. Only if it is marked does that matter.
 ///
 /// `own` are the node's addresses, `judged` those that the rules are about
-/// ([`palisade_nftables::judged`]), `bit` the one that cuts.
-pub fn connections(
-    flows: &[Flow],
-    own: &HashSet<IpAddr>,
-    judged: Option<&HashSet<IpAddr>>,
-    bit: u32,
-) -> Vec<Connection> {
+/// ([`palisade_nftables::judged`]).
+pub fn connections(flows: &[Flow], own: &HashSet<IpAddr>, judged: Option<&HashSet<IpAddr>>) -> Vec<Connection> {
     let masters: HashSet<Tuple> = flows.iter().filter_map(|flow| flow.master).collect();
     let masters: HashMap<Tuple, &Flow> =
         flows.iter().filter(|flow| masters.contains(&flow.original)).map(|flow| (flow.original, flow)).collect();
     let connection = |flow: &Flow| {
-        let is_cut = flow.mark & bit != 0;
+        let is_cut = flow.mark & MARK != 0;
         let by = match flow.master {
             None => flow,
             Some(master) => masters.get(&master)?,
@@ -96,12 +92,12 @@ pub fn action(ruleset: &Ruleset, connection: &Connection, learned: Learned<'_>) 
 }
 
 /// The change of a connection's mark that an action comes to.
-pub(super) fn change(connection: &Connection, action: Action, bit: u32) -> MarkChange {
+pub(super) fn change(connection: &Connection, action: Action) -> MarkChange {
     let value = match action {
-        Action::Cut => bit,
+        Action::Cut => MARK,
         Action::Restore => 0,
     };
-    MarkChange { original: connection.original, zone: connection.zone, bits: bit, value }
+    MarkChange { original: connection.original, zone: connection.zone, bits: MARK, value }
 }
 
 /// The first packet of a flow as the hook sees it: translated at its destination, not yet at its source.
@@ -125,7 +121,6 @@ fn first_packet(flow: &Flow) -> Packet {
         interface: String::new(),
         source_behind_interface: true,
         established: false,
-        connection_mark: 0,
     }
 }
 

@@ -11,9 +11,9 @@
 //!                 ◄── Over ─────────────────  what came of it
 //! ```
 //!
-//! The first rule of the `forward` chain leads to the one that drops whatever belongs to a connection with that
-//! bit, in both directions ([`palisade_nftables::plan::Options::cut_mark`]). Entries are never deleted and their
-//! timeouts never changed: docs/decisions/0011 says why.
+//! While some connection has that bit, [a table](palisade_nftables::cut) drops whatever belongs to one, in both
+//! directions; it is there before the first bit is set. Entries are never deleted and their timeouts never changed:
+//! docs/decisions/0011 says why.
 //!
 //! When: after every transaction, at the first enforcement of a process (the last one may have died between
 //! its transaction and the look), and with every audit. A packet that the old rules let pass may make its
@@ -33,7 +33,7 @@ use std::{
 };
 
 use palisade_linux::conntrack::{Flow, MarkChange};
-use palisade_nftables::{judged::judged, ruleset::Ruleset};
+use palisade_nftables::{cut::MARK, judged::judged, ruleset::Ruleset};
 
 use self::worker::{Order, Report};
 pub use self::{
@@ -81,13 +81,13 @@ pub struct Counters {
     pub error: Option<String>,
 }
 
-/// Takes the bit off every connection that has it, for when the table is gone. Returns of how many.
+/// Takes the bit off every connection that has it, for when nothing drops by it any more. Returns of how many.
 ///
 /// # Errors
 /// When conntrack cannot be read or written.
-pub fn clear_marks(table: &mut dyn Connections, bit: u32) -> Result<usize, String> {
-    let flows = table.list(Some(bit))?;
-    let clear = |flow: &Flow| MarkChange { original: flow.original, zone: flow.zone, bits: bit, value: 0 };
+pub fn clear_marks(table: &mut dyn Connections) -> Result<usize, String> {
+    let flows = table.list(Some(MARK))?;
+    let clear = |flow: &Flow| MarkChange { original: flow.original, zone: flow.zone, bits: MARK, value: 0 };
     let changes: Vec<MarkChange> = flows.iter().map(clear).collect();
     Ok(table.mark(&changes)?.done)
 }
@@ -96,7 +96,6 @@ pub fn clear_marks(table: &mut dyn Connections, bit: u32) -> Result<usize, Strin
 #[derive(Debug)]
 pub struct Cutter {
     mode: Established,
-    bit: u32,
     orders: Sender<Order>,
     reports: Receiver<Report>,
     /// Whether the rules may have changed without a look: at first, and after a failure.
@@ -107,28 +106,27 @@ pub struct Cutter {
     /// Not before.
     rested: Option<Instant>,
     work: Work,
-    /// While there is a look: when to ask what it brought, and how many connections it leaves cut.
-    look: Option<(Instant, usize)>,
+    /// While there is a look: when to ask what it brought.
+    look: Option<Instant>,
     /// Whether some connection may have the bit.
     may_be_cut: bool,
     counters: Counters,
 }
 
 impl Cutter {
-    /// Starts the thread. `bit` is the one that the rules drop by.
+    /// Starts the thread.
     ///
     /// # Errors
     /// When there can be no thread.
-    pub fn start(mode: Established, bit: u32, mut table: Box<dyn Connections>) -> io::Result<Self> {
+    pub fn start(mode: Established, mut table: Box<dyn Connections>) -> io::Result<Self> {
         let (orders, ordered) = channel();
         // A piece that nobody has judged yet is not read ahead of by many.
         let (told, reports) = sync_channel(2);
         thread::Builder::new().name("conntrack".to_owned()).spawn(move || {
-            worker::serve(&mut *table, bit, &ordered, &told);
+            worker::serve(&mut *table, &ordered, &told);
         })?;
         Ok(Self {
             mode,
-            bit,
             orders,
             reports,
             owed: true,
@@ -162,8 +160,8 @@ impl Cutter {
 
     /// When [`Self::work`] has something to do; `None`: not before something comes.
     pub fn due(&self) -> Option<Instant> {
-        if let Some((poll_at, _)) = self.look {
-            return Some(poll_at);
+        if self.look.is_some() {
+            return self.look;
         }
         let due = self.due.into_iter().chain(self.again).min()?;
         Some(self.rested.map_or(due, |rested| due.max(rested)))
@@ -201,14 +199,14 @@ impl Cutter {
             return;
         }
         match self.orders.send(Order::Look { judged, only_cut }) {
-            Ok(()) => self.look = Some((now + POLL, 0)),
+            Ok(()) => self.look = Some(now + POLL),
             Err(_) => self.ended(now),
         }
     }
 
     /// Judges the next piece, if it is there: no more, so that changes do not wait.
     fn go_on(&mut self, now: Instant, in_force: Option<&Ruleset>, learned: Learned<'_>) {
-        let Some((poll_at, cut)) = &mut self.look else { return };
+        let Some(poll_at) = &mut self.look else { return };
         let Some(ruleset) = in_force else {
             *poll_at = now + SLOW_POLL;
             return;
@@ -229,12 +227,7 @@ impl Cutter {
                             None
                         }
                     };
-                    *cut += usize::from(match action {
-                        Some(Action::Cut) => true,
-                        Some(Action::Restore) => false,
-                        None => connection.is_cut,
-                    });
-                    changes.extend(action.map(|action| judge::change(connection, action, self.bit)));
+                    changes.extend(action.map(|action| judge::change(connection, action)));
                 }
                 // There may be more already.
                 *poll_at = now;
@@ -243,7 +236,7 @@ impl Cutter {
                 }
             }
             Ok(Report::Over(outcome)) => {
-                self.may_be_cut = *cut > 0 || outcome.error.is_some();
+                self.may_be_cut = outcome.left > 0 || outcome.error.is_some();
                 self.look = None;
                 let mut rest = self.work.add(now, outcome.took);
                 self.counters.looks += 1;

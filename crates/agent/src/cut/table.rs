@@ -1,4 +1,4 @@
-//! Where connections are read and marked: the kernel's conntrack, or a table in memory.
+//! Where connections are read, marked and dropped by their mark: the kernel, or a table in memory.
 
 use std::net::IpAddr;
 
@@ -7,6 +7,7 @@ use palisade_linux::{
     links::{LinkError, Rtnetlink},
     netns::{NetNsError, on_hopping_thread},
 };
+use palisade_nftables::netlink::{self, Kernel};
 
 /// The connections that a node follows.
 pub trait Connections: Send {
@@ -27,13 +28,20 @@ pub trait Connections: Send {
     /// # Errors
     /// Why some were not changed, for people.
     fn mark(&mut self, changes: &[MarkChange]) -> Result<Changed, String>;
+
+    /// Sees to it that what has [the mark](palisade_nftables::cut::MARK) is dropped, or that nothing is.
+    ///
+    /// # Errors
+    /// Why it is not so, for people; then it is as before.
+    fn drop_marked(&mut self, wanted: bool) -> Result<(), String>;
 }
 
-/// The conntrack of a network namespace.
+/// The conntrack of a network namespace, and its [`palisade_nftables::cut`].
 #[derive(Debug)]
 pub struct KernelConnections {
     conntrack: Conntrack,
     links: Rtnetlink,
+    nftables: Kernel,
 }
 
 /// Why the kernel's connections are out of reach.
@@ -45,6 +53,9 @@ pub enum OpenError {
     /// There is no socket to the links.
     #[error(transparent)]
     Links(#[from] LinkError),
+    /// There is no socket to nftables.
+    #[error(transparent)]
+    Nftables(#[from] netlink::OpenError),
     /// There is no thread to open it on.
     #[error(transparent)]
     Thread(#[from] NetNsError),
@@ -57,7 +68,7 @@ impl KernelConnections {
     /// When a socket cannot be opened.
     pub fn open() -> Result<Self, OpenError> {
         let links = on_hopping_thread(|hopper| Rtnetlink::open_here(hopper))??;
-        Ok(Self { conntrack: Conntrack::open()?, links })
+        Ok(Self { conntrack: Conntrack::open()?, links, nftables: Kernel::open()? })
     }
 }
 
@@ -72,5 +83,13 @@ impl Connections for KernelConnections {
 
     fn mark(&mut self, changes: &[MarkChange]) -> Result<Changed, String> {
         self.conntrack.change_marks(changes).map_err(|error| error.to_string())
+    }
+
+    fn drop_marked(&mut self, wanted: bool) -> Result<(), String> {
+        match self.nftables.drops_cut() {
+            Ok(is_so) if is_so == wanted => Ok(()),
+            Ok(_) => self.nftables.drop_cut(wanted).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }

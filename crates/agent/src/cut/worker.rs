@@ -11,6 +11,7 @@ use std::{
 };
 
 use palisade_linux::conntrack::MarkChange;
+use palisade_nftables::cut::MARK;
 
 use super::{
     Connections,
@@ -52,6 +53,8 @@ pub(super) struct Outcome {
     pub(super) restored: u64,
     /// Connections that were judged.
     pub(super) judged: usize,
+    /// Connections that are cut now.
+    pub(super) left: usize,
     /// How long the thread worked for it; what it waited for the loop does not count.
     pub(super) took: Duration,
     /// What went wrong, if something did.
@@ -59,16 +62,11 @@ pub(super) struct Outcome {
 }
 
 /// Serves until nobody asks any more.
-pub(super) fn serve(
-    table: &mut dyn Connections,
-    bit: u32,
-    orders: &Receiver<Order>,
-    reports: &SyncSender<Report>,
-) -> Option<()> {
+pub(super) fn serve(table: &mut dyn Connections, orders: &Receiver<Order>, reports: &SyncSender<Report>) -> Option<()> {
     loop {
         match orders.recv().ok()? {
             Order::Look { judged, only_cut } => {
-                let outcome = look(table, bit, judged.as_ref(), only_cut, orders, reports)?;
+                let outcome = look(table, judged.as_ref(), only_cut, orders, reports)?;
                 reports.send(Report::Over(outcome)).ok()?;
             }
             // There is no look that it could belong to.
@@ -80,7 +78,6 @@ pub(super) fn serve(
 /// `None` when nobody listens any more.
 fn look(
     table: &mut dyn Connections,
-    bit: u32,
     judged: Option<&HashSet<IpAddr>>,
     only_cut: bool,
     orders: &Receiver<Order>,
@@ -88,15 +85,20 @@ fn look(
 ) -> Option<Outcome> {
     let start = Instant::now();
     let mut outcome = Outcome::default();
-    let read = table.own_addresses().and_then(|own| Ok((own, table.list(only_cut.then_some(bit))?)));
+    let read = table.own_addresses().and_then(|own| Ok((own, table.list(only_cut.then_some(MARK))?)));
     let connections = match read {
-        Ok((own, flows)) => judge::connections(&flows, &own.into_iter().collect(), judged, bit),
+        Ok((own, flows)) => judge::connections(&flows, &own.into_iter().collect(), judged),
         Err(error) => {
             (outcome.error, outcome.took) = (Some(error), start.elapsed());
             return Some(outcome);
         }
     };
     outcome.judged = connections.len();
+    outcome.left = connections.iter().filter(|connection| connection.is_cut).count();
+    if outcome.left > 0 {
+        // Whoever has taken it away meanwhile.
+        outcome.error = table.drop_marked(true).err();
+    }
     outcome.took = start.elapsed();
     let mut waiting = 0_usize;
     for piece in connections.chunks(PIECE) {
@@ -110,6 +112,9 @@ fn look(
         let order = orders.recv().ok()?;
         waiting -= usize::from(mark(table, order, &mut outcome));
     }
+    if outcome.left == 0 && outcome.error.is_none() {
+        outcome.error = table.drop_marked(false).err();
+    }
     Some(outcome)
 }
 
@@ -118,15 +123,29 @@ fn mark(table: &mut dyn Connections, order: Order, outcome: &mut Outcome) -> boo
     let Order::Mark(changes) = order else { return false };
     let start = Instant::now();
     let (cut, restore): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.value != 0);
-    for (changes, counter) in [(cut, &mut outcome.cut), (restore, &mut outcome.restored)] {
-        if changes.is_empty() {
-            continue;
+    if !cut.is_empty() {
+        // A mark says nothing before it is dropped by.
+        match table.drop_marked(true).and_then(|()| table.mark(&cut)) {
+            Ok(changed) => {
+                outcome.cut += count(changed.done);
+                outcome.left += changed.done;
+            }
+            Err(error) => outcome.error = Some(error),
         }
-        match table.mark(&changes) {
-            Ok(changed) => *counter += u64::try_from(changed.done).unwrap_or(u64::MAX),
+    }
+    if !restore.is_empty() {
+        match table.mark(&restore) {
+            Ok(changed) => {
+                outcome.restored += count(changed.done);
+                outcome.left = outcome.left.saturating_sub(restore.len());
+            }
             Err(error) => outcome.error = Some(error),
         }
     }
     outcome.took += start.elapsed();
     true
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -35,6 +35,7 @@ const TRIALS: &[(&str, Test)] = &[
     ("a_connection_through_a_service_is_judged_by_where_it_goes", trials::through_a_service),
     ("an_idle_connection_stays_cut", trials::idle),
     ("what_a_run_left_undone_the_next_one_does", trials::restart),
+    ("what_drops_them_is_there_while_one_is_cut", trials::dropped_by),
     ("keeping_lets_them_live", trials::keep),
     ("what_stays_allowed_loses_nothing", trials::nothing_is_lost),
     ("a_crowded_conntrack_table_keeps_nothing_alive", trials::crowded),

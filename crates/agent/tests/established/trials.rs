@@ -13,6 +13,7 @@ use palisade_engine::model::{
     LabelSelector, Labels, Namespace, NamespaceScope, ObjectRef, Peer, PolicyRule, Requirement,
 };
 use palisade_linux::conntrack::PortProtocol;
+use palisade_nftables::{cut::MARK, netlink::Kernel};
 
 use super::{
     Fallible,
@@ -21,7 +22,6 @@ use super::{
 };
 use crate::support::only;
 
-const BIT: u32 = 1 << 27;
 /// How long nothing has to arrive.
 const SILENCE: Duration = Duration::from_millis(300);
 
@@ -152,7 +152,7 @@ pub(crate) fn idle() -> Fallible<()> {
     };
     agent.tell(closed())?;
     agent.until("it is cut", |status| status.established.cut == 1)?;
-    let marked = world.conntrack()?.list(Some(BIT))?;
+    let marked = world.conntrack()?.list(Some(MARK))?;
     assert_eq!(marked.len(), 1, "{marked:?} {}", timeouts()?);
     // Longer than the timeout that would be set on something that is to go away soon.
     thread::sleep(Duration::from_secs(3));
@@ -160,7 +160,7 @@ pub(crate) fn idle() -> Fallible<()> {
     served.write_all(b"here I am")?;
     let mut buffer = [0; 64];
     assert!(client.read(&mut buffer).is_err(), "it came out");
-    assert_eq!(world.conntrack()?.list(None)?.iter().filter(|flow| flow.mark & BIT == 0).count(), 0);
+    assert_eq!(world.conntrack()?.list(None)?.iter().filter(|flow| flow.mark & MARK == 0).count(), 0);
     agent.tell(open())?;
     client.set_read_timeout(Some(super::PATIENCE))?;
     assert_eq!(client.read(&mut buffer)?, 9);
@@ -191,6 +191,38 @@ pub(crate) fn restart() -> Fallible<()> {
     let last = world.agent(Some(Established::Cut), world.objects())?;
     stream.flows()?;
     last.until("it is counted", |status| status.established.restored == 1)
+}
+
+/// What drops cut connections goes by a hand and by the last of them, and comes back with a look.
+pub(crate) fn dropped_by() -> Fallible<()> {
+    let world = World::up()?;
+    let agent = world.agent(Some(Established::Cut), world.objects())?;
+    let mut kernel = world.node().run(Kernel::open)??;
+    let (client, server) = (world.place(WEB, false, 7000), world.place(DB, false, 7000));
+    let stream = Stream::open(PortProtocol::Tcp, Sends::Server, client, server.address, server)?;
+    stream.flows()?;
+    assert!(!kernel.drops_cut()?, "nothing is cut");
+    agent.tell(closed())?;
+    agent.until("it is cut", |status| status.established.cut == 1)?;
+    assert!(kernel.drops_cut()?);
+    let looks = agent.status().established.looks;
+    agent.until("the second look is over", |status| status.established.looks > looks)?;
+    kernel.drop_cut(false)?;
+    stream.flows()?;
+    // Any change at all.
+    agent.tell(policy(only("other", "other")))?;
+    let begun = Instant::now();
+    while !kernel.drops_cut()? {
+        assert!(begun.elapsed() < super::PATIENCE, "it never came back");
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(stream.within(SILENCE), 0);
+    agent.tell(open())?;
+    stream.flows()?;
+    agent.until("it is counted", |status| status.established.restored == 1)?;
+    assert!(!kernel.drops_cut()?, "nothing is cut any more");
+    Ok(())
 }
 
 pub(crate) fn keep() -> Fallible<()> {

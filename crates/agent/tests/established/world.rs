@@ -91,11 +91,11 @@ impl World {
     pub(crate) fn agent(&self, mode: Option<Established>, objects: Vec<Change>) -> Fallible<Running> {
         let options = Options { pod_interfaces: vec!["pod".to_owned()], ..Options::default() };
         let settings = Settings { options, ..Settings::of("n1") };
-        let (bit, kernel) = (settings.options.cut_mark, self.node().run(Kernel::open)??);
+        let kernel = self.node().run(Kernel::open)??;
         let mut agent = Agent::new(settings, kernel);
         if let Some(mode) = mode {
             let connections = self.node().run(KernelConnections::open)??;
-            agent = agent.with_cutter(Cutter::start(mode, bit, Box::new(connections))?);
+            agent = agent.with_cutter(Cutter::start(mode, Box::new(connections))?);
         }
         let status = agent.status();
         let (sender, events) = mpsc::channel();

@@ -82,7 +82,7 @@ pub(crate) fn lines() -> Outcome {
     }
     until(|| status.get().ready.then_some(()));
     until(|| (status.get().sizes.policies == 2).then_some(()));
-    until(|| hand.packets_counted("cut").ok());
+    until(|| hand.packets_counted("forward").ok());
 
     assert_eq!(reached(&network)?, [true, false]);
     let denied = until(|| records(&path).into_iter().find(|record| record.verdict == FlowVerdict::Denied));

@@ -112,15 +112,6 @@ impl Rule<'_> {
                 self.mask(0x49);
                 self.compare(uapi::CMP_NEQ, &0_u32.to_ne_bytes());
             }
-            Expression::Marked => {
-                self.ct(uapi::CT_MARK);
-                self.compare(uapi::CMP_NEQ, &0_u32.to_ne_bytes());
-            }
-            Expression::ConnectionMark(bit) => {
-                self.ct(uapi::CT_MARK);
-                self.mask(*bit);
-                self.compare(uapi::CMP_EQ, &bit.to_ne_bytes());
-            }
             Expression::InterfacePrefix(prefix) => {
                 // Every name begins with nothing, and the kernel compares at least one byte.
                 if !prefix.is_empty() {

@@ -43,21 +43,6 @@ fn golden() -> Vec<Golden> {
             ],
         ),
         (
-            "ct mark and 0x10 == 0x10 drop",
-            vec![Expression::ConnectionMark(0x10), drop_verdict()],
-            &[
-                "[ ct load mark => reg 1 ]",
-                "[ bitwise reg 1 = ( reg 1 & 0x00000010 ) ^ 0x00000000 ]",
-                "[ cmp eq reg 1 0x00000010 ]",
-                "[ immediate reg 0 drop ]",
-            ],
-        ),
-        (
-            "ct mark != 0x0 jump c1",
-            vec![Expression::Marked, Expression::Verdict(Verdict::Jump("c1".to_owned()))],
-            &["[ ct load mark => reg 1 ]", "[ cmp neq reg 1 0x00000000 ]", "[ immediate reg 0 jump -> c1 ]"],
-        ),
-        (
             "ct state invalid,new,untracked goto c1",
             vec![Expression::NeitherEstablishedNorRelated, Expression::Verdict(Verdict::Goto("c1".to_owned()))],
             &[

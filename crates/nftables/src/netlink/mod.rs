@@ -19,6 +19,7 @@ mod attribute;
 mod batch;
 mod change;
 mod counts;
+mod cut;
 mod element;
 mod error;
 mod expression;

@@ -1,8 +1,7 @@
 //! The ruleset of one node, planned from the policy program.
 //!
 //! ```text
-//! chain forward    cut connections ─► the end, for whatever belongs to a connection that stands
-//!                  ─► chain judge, for everything else
+//! chain forward    the end, for whatever belongs to a connection that stands; chain judge, for everything else
 //! chain judge      forged source ─► pods not known (when asked for)
 //!                  ─► map egress  by source address ──────► chain of the pod's egress profile
 //!                  ─► map ingress by destination address ─► chain of the pod's ingress profile
@@ -45,8 +44,6 @@ use crate::{
     ruleset::{Chain, End, Expression, Key, Name, Rule, Ruleset, Verdict},
 };
 
-/// The chain of connections that somebody has marked.
-const CUT: &str = "cut";
 /// The chain that judges first packets, and whatever else belongs to no connection that stands.
 const JUDGE: &str = "judge";
 
@@ -56,8 +53,6 @@ pub struct Options {
     /// How the names of the interfaces begin that lead to one pod each, such as `veth` or `cali`: a
     /// new packet from there must have a source that is reached through there. Empty: not checked.
     pub pod_interfaces: Vec<String>,
-    /// The bit of the conntrack mark that cuts a connection.
-    pub cut_mark: u32,
     /// Whether and how dropped packets are logged.
     pub log: Option<Log>,
     /// Whether and how new connections are logged that passed both directions.
@@ -93,13 +88,7 @@ pub struct Log {
 impl Default for Options {
     fn default() -> Self {
         let log = Log { group: 1, limit: Some((100, 200)) };
-        Self {
-            pod_interfaces: Vec::new(),
-            cut_mark: 1 << 27,
-            log: Some(log),
-            log_accepted: None,
-            unknown_pods: UnknownPods::Allow,
-        }
+        Self { pod_interfaces: Vec::new(), log: Some(log), log_accepted: None, unknown_pods: UnknownPods::Allow }
     }
 }
 
@@ -126,23 +115,12 @@ pub fn plan(cluster: &Cluster, program: &PolicyProgram, node: NodeId, options: &
     Plan { ruleset: draft.into_ruleset(), denials, audits, profiles }
 }
 
-/// What a packet of a connection that stands goes through: its end accepts. As short as can be, without even a verdict
-/// of its own: each expression costs every packet that the node forwards.
+/// Sends on what belongs to no connection that stands, nor is an error about one. For all others the end of the chain
+/// accepts: as short as can be, without even a verdict of its own, since each expression costs every packet that the
+/// node forwards.
 fn forward() -> Chain {
-    let marked = Rule::new([Expression::Marked, Expression::Verdict(Verdict::Jump(CUT.to_owned()))]);
-    Chain { is_base: true, rules: vec![marked, first_packets()] }
-}
-
-/// Sends on what belongs to no connection that stands, nor is an error about one.
-fn first_packets() -> Rule {
     let goto = Expression::Verdict(Verdict::Goto(JUDGE.to_owned()));
-    Rule::new([Expression::NeitherEstablishedNorRelated, goto])
-}
-
-/// Drops what belongs to a connection that was cut. Others may have marked it for what they want.
-fn cut(options: &Options) -> Chain {
-    let cut = [Expression::ConnectionMark(options.cut_mark), Expression::Counter, Expression::Verdict(Verdict::Drop)];
-    Chain { is_base: false, rules: vec![Rule::new(cut).comment("connections that a change of policy has cut")] }
+    Chain { is_base: true, rules: vec![Rule::new([Expression::NeitherEstablishedNorRelated, goto])] }
 }
 
 /// What judges first packets.

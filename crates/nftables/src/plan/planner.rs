@@ -19,7 +19,7 @@ use palisade_engine::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    CUT, JUDGE, Options, cut, forward, judge, map_name,
+    JUDGE, Options, forward, judge, map_name,
     peers::{NamedPortIndex, PodSet, Who},
     profile::{AuditChain, Piece, PieceKey, ProfilePlanner, piece_key},
     self_name, source,
@@ -213,7 +213,6 @@ impl Planner {
         }
         let unknown = hold(draft, &self.held, self.options.log);
         draft.put_chain(&JUDGE.to_owned(), judge(&self.options, unknown));
-        draft.put_chain(&CUT.to_owned(), cut(&self.options));
         draft.put_chain(&FORWARD.to_owned(), forward());
     }
 

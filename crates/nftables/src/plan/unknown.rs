@@ -25,7 +25,7 @@ use palisade_engine::{
     sets::PrefixSet,
 };
 
-use super::{JUDGE, Log, digit, first_packets, peers::range_keys};
+use super::{JUDGE, Log, digit, forward, peers::range_keys};
 use crate::{
     draft::Draft,
     ruleset::{Chain, End, Expression, FORWARD, Key, Name, Rule, Ruleset, Set, SetKind, Verdict},
@@ -135,7 +135,7 @@ pub fn closed(prefixes: &PrefixSet, log: Option<Log>) -> Ruleset {
     let mut draft = Draft::default();
     let rules = hold(&mut draft, prefixes, log);
     draft.put_chain(&JUDGE.to_owned(), Chain { is_base: false, rules });
-    draft.put_chain(&FORWARD.to_owned(), Chain { is_base: true, rules: vec![first_packets()] });
+    draft.put_chain(&FORWARD.to_owned(), forward());
     draft.into_ruleset()
 }
 

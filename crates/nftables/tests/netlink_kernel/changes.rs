@@ -34,7 +34,7 @@ pub(crate) fn everything_reads_back() -> Outcome {
     assert_eq!(snapshot.sets["wide"].elements, wanted.sets["wide"].elements);
     assert_eq!(snapshot.sets["r4"].elements, wanted.sets["r4"].elements);
     assert_eq!(snapshot.sets["egress4"].comment.as_deref(), Some("local pods ö"));
-    assert_eq!(snapshot.chains["forward"].rules.len(), 9);
+    assert_eq!(snapshot.chains["forward"].rules.len(), 8);
     // Doing it again over what is there is refused, not doubled.
     let error = kernel.apply(&Difference::between(None, &wanted)).unwrap_err().to_string();
     assert!(error.contains("EEXIST"), "{error}");

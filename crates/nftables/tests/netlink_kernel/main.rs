@@ -14,6 +14,7 @@
 
 mod against_nft;
 mod changes;
+mod cut;
 mod drift;
 mod names;
 mod refusals;
@@ -53,6 +54,7 @@ const TRIALS: &[(&str, Test)] = &[
     ("services_are_translated", translations::services),
     ("learned_addresses_are_kept_and_are_no_drift", names::what_is_learned),
     ("answers_are_held_for_some_pods", names::answers_are_held),
+    ("cut_connections_are_dropped_while_there_are_some", cut::comes_and_goes),
     ("without_privilege_the_error_says_what_is_missing", refusals::without_privilege),
 ];
 

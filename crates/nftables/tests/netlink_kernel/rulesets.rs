@@ -141,7 +141,6 @@ pub(crate) fn everything() -> Ruleset {
         ),
     ];
     let forward = vec![
-        Rule::new([E::ConnectionMark(0x10), E::Counter, verdict(Verdict::Drop)]).comment("cut"),
         Rule::new([E::EstablishedOrRelated, verdict(Verdict::Accept)]),
         Rule::new([E::NewConnection, E::OneOf(7), E::Log { group: 7, prefix: "accepted".to_owned() }]),
         Rule::new([E::InterfacePrefix(name("veth")), E::SourceNotBehindInterface, E::Counter, verdict(Verdict::Drop)])
@@ -180,7 +179,6 @@ pub(crate) fn everything() -> Ruleset {
     ];
     let last = vec![Rule::new([E::Limit { rate: 5, burst: 5 }, E::Counter, verdict(Verdict::Drop)])];
     let source = vec![
-        Rule::new([E::Marked, verdict(jump("last"))]),
         Rule::new([E::NeitherEstablishedNorRelated, verdict(goto("last"))]),
         Rule::new([E::SourceNotIn(Family::V4, name("source4")), E::AddSource(Family::V4, name("source4"))]),
         Rule::new([E::Family(Family::V6), E::SourceNotIn(Family::V6, name("source6")), verdict(jump("last"))]),
