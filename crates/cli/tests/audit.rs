@@ -52,6 +52,17 @@ fn tables_count_audited_policies_when_asked_to() {
 }
 
 #[test]
+fn describe_says_that_a_policy_is_audited() {
+    wants(&["describe", "shop/db-from-api", "-f", FOLDER], 0, &["Audited: by its namespace: it denies nothing yet"]);
+    let enforced = palisade().args(["describe", "shop/web-egress", "-f", FOLDER]).output().unwrap();
+    assert!(!said(&enforced).contains("Audited"), "{}", said(&enforced));
+    let policy = "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: a, \
+                  annotations: {palisade.dev/mode: audit}}\nspec: {tier: Admin, priority: 1, subject: {namespaces: {}}}\n";
+    let folder = Folder::with(&[("policy.yaml", policy)]);
+    wants(&["describe", "-f", folder.path().to_str().unwrap()], 0, &["audited: it denies nothing yet"]);
+}
+
+#[test]
 fn a_policy_that_is_enforced_is_no_difference_where_audited_ones_count() {
     let text = |name: &str| std::fs::read_to_string(support::root().join(FOLDER).join(name)).unwrap();
     let cluster = text("cluster.yaml");

@@ -4,6 +4,7 @@
 //! model::Inventory ──► model::Cluster ──► compile ──► PolicyProgram ──┬──► verdict    may this packet pass
 //!   objects, as read     consistent,                                  ├──► explain    and which line says so
 //!                        indexed                                      ├──► connections  all that may pass
+//!                                                                     ├──► audit      what audited policies would deny
 //!                                                                     └──► (crate nftables) the kernel's rules
 //! changes ──► live: a cluster and its program, kept current: a change costs what it concerns
 //! ```

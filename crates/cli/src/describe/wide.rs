@@ -4,7 +4,7 @@ use palisade_engine::{
     PolicyProgram,
     model::{
         Action, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyId, ClusterPolicyKind, ClusterPort, ClusterRule,
-        ClusterSubject, Direction, LabelSelector, Protocol,
+        ClusterSubject, Direction, LabelSelector, Mode, Protocol,
     },
 };
 
@@ -124,6 +124,9 @@ pub(super) fn words(program: &PolicyProgram, id: ClusterPolicyId, policy: &Clust
         text.push('\n');
         text.push_str(&hanging("  ", &said, 4, width));
     };
+    if policy.mode == Some(Mode::Audit) {
+        line(&mut text, "audited: it denies nothing yet, what it would deny is told".to_owned());
+    }
     line(&mut text, format!("selects {whom} (today {count} pods)"));
     for direction in Direction::ALL {
         let word = if direction == Direction::Ingress { "from" } else { "to" };

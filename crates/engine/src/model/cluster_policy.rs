@@ -112,7 +112,7 @@ pub struct ClusterPolicy {
     pub kind: ClusterPolicyKind,
     /// `metadata.name`.
     pub name: Name,
-    /// `metadata.annotations`; they decide nothing of what is allowed.
+    /// `metadata.annotations`; what decides anything of them is in `mode`.
     pub annotations: Labels,
     /// What its annotation says of enforcing it; `None`: nothing, so it is enforced.
     pub mode: Option<Mode>,

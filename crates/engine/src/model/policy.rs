@@ -43,7 +43,7 @@ pub struct PolicyTypes {
 pub struct NetworkPolicy {
     /// Its namespace and name.
     pub id: ObjectRef,
-    /// `metadata.annotations`; they decide nothing of what is allowed.
+    /// `metadata.annotations`; what decides anything of them is in `mode`.
     pub annotations: Labels,
     /// What its annotation says of enforcing it; `None`: nothing, so its namespace's counts.
     pub mode: Option<Mode>,
