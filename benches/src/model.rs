@@ -93,7 +93,7 @@ impl Names {
         if let Some(team) = namespace.team() {
             labels.set(self.name("team"), self.name(&team));
         }
-        Namespace { name: self.name(&namespace.name), labels, at: None }
+        Namespace { name: self.name(&namespace.name), labels, mode: None, at: None }
     }
 
     fn node(&mut self, cluster: &Cluster, node: usize) -> Node {
@@ -161,6 +161,7 @@ impl Names {
         NetworkPolicy {
             id: ObjectRef::new(self.name(&policy.namespace), policy.name.as_str()),
             annotations: Labels::default(),
+            mode: None,
             subject: self.selector(&policy.subject),
             policy_types: Some(types),
             ingress: policy.ingress.iter().flatten().map(|rule| self.rule(rule)).collect(),

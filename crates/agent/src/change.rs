@@ -5,8 +5,8 @@
 use std::{fmt, time::Instant};
 
 use palisade_engine::model::{
-    ClusterPolicy, ClusterPolicyKind, LabelSelector, Labels, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod,
-    PolicyRule, PolicyTypes,
+    ClusterPolicy, ClusterPolicyKind, LabelSelector, Labels, Mode, Name, Namespace, NetworkPolicy, Node, ObjectRef,
+    Pod, PolicyRule, PolicyTypes,
 };
 
 /// A change, and when it was received: programming latency counts from there.
@@ -233,6 +233,8 @@ impl PoisonPolicy {
         NetworkPolicy {
             id: self.id.clone(),
             annotations: Labels::default(),
+            // Whatever it says, and whatever its namespace does.
+            mode: Some(Mode::Enforce),
             subject: self.subject.clone().unwrap_or_default(),
             policy_types: Some(types),
             ingress: rules(&self.ingress),

@@ -40,7 +40,11 @@ pub fn text(status: &Status) -> String {
     let flows = status.flows;
     for (name, help, value) in [
         ("flow_records_total", "Lines of the flow log.", flows.records),
-        ("flow_suppressed_total", "Denied packets that the rate limit kept from the flow log.", flows.suppressed),
+        (
+            "flow_suppressed_total",
+            "Packets, denied or to be denied, that the rate limit kept from the flow log.",
+            flows.suppressed,
+        ),
         ("flow_dropped_total", "Lines that a reader or the file did not take as fast as they came.", flows.dropped),
         ("flow_unreadable_total", "Logged packets that could not be read.", flows.unreadable),
         ("flow_overruns_total", "Times that the kernel's buffer of logged packets was full.", flows.overruns),
@@ -54,6 +58,12 @@ pub fn text(status: &Status) -> String {
     let help = "Packets dropped on this node, by policy that isolates; one that several isolate counts for each.";
     out.family(name, help, "counter");
     for ((policy, direction), packets) in &status.denied {
+        out.sample(name, &format!("{{policy=\"{}\",direction=\"{direction}\"}}", escaped(policy)), packets);
+    }
+    let name = "would_deny_packets_total";
+    let help = "Packets that passed on this node and that audited policies would drop, by policy, likewise.";
+    out.family(name, help, "counter");
+    for ((policy, direction), packets) in &status.would_deny {
         out.sample(name, &format!("{{policy=\"{}\",direction=\"{direction}\"}}", escaped(policy)), packets);
     }
     let names = &status.names;
@@ -150,6 +160,7 @@ mod tests {
         let mut status = Status { ready: true, ..Status::default() };
         status.programming.observe(Duration::from_millis(7));
         status.denied.insert(("prod/db".to_owned(), Direction::Ingress), 12);
+        status.would_deny.insert(("prod/db".to_owned(), Direction::Egress), 5);
         status.denied.insert(("odd\"\\\n".to_owned(), Direction::Egress), 1);
         status.flows.suppressed = 3;
         let text = text(&status);
@@ -172,6 +183,7 @@ mod tests {
             "palisade_watch_synced{resource=\"networkpolicies\"} 0",
             "palisade_denied_packets_total{policy=\"prod/db\",direction=\"ingress\"} 12",
             "palisade_denied_packets_total{policy=\"odd\\\"\\\\\\n\",direction=\"egress\"} 1",
+            "palisade_would_deny_packets_total{policy=\"prod/db\",direction=\"egress\"} 5",
             "palisade_flow_suppressed_total 3",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");

@@ -16,7 +16,7 @@ use std::{
 
 use ipnet::IpNet;
 use palisade_engine::{
-    model::{Cluster, Name, Node},
+    model::{Cluster, Mode, Name, Node},
     sets::PrefixSet,
 };
 use palisade_nftables::plan::Options;
@@ -52,13 +52,15 @@ pub struct Settings {
     pub window: Window,
     /// How often the table is read back.
     pub audit_every: Duration,
+    /// Whether policies are enforced as they say, or all of them audited.
+    pub mode: Mode,
 }
 
 impl Settings {
     /// The usual ones, for a node.
     pub fn of(node: impl Into<Name>) -> Self {
         let (options, window) = (Options::default(), Window::default());
-        Self { node: node.into(), options, window, audit_every: Duration::from_secs(180) }
+        Self { node: node.into(), options, window, audit_every: Duration::from_secs(180), mode: Mode::Enforce }
     }
 }
 
@@ -107,8 +109,9 @@ impl<T: Table> Agent<T> {
     /// An agent that was told nothing yet.
     pub fn new(settings: Settings, table: T) -> Self {
         let window = settings.window.clone();
+        let state = State::of(settings.node.clone());
         Self {
-            state: State::of(settings.node.clone()),
+            state: if settings.mode == Mode::Audit { state.auditing() } else { state },
             current: None,
             settings,
             enforcer: Enforcer::new(table),
@@ -352,8 +355,8 @@ impl<T: Table> Agent<T> {
             names.planned(planner.learned(), planner.learning(), (anew || nodes_differ).then_some(inside));
         }
         if let Some(flows) = &mut self.flows {
-            let live = current.live();
-            flows.planned(live.cluster(), live.program(), current.planner().denials());
+            let (live, planner) = (current.live(), current.planner());
+            flows.planned(live.cluster(), live.program(), planner.denials(), planner.audits());
         }
         self.current = Some(current);
         Ok(())

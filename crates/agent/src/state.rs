@@ -11,7 +11,7 @@ use std::{
 };
 
 use palisade_engine::model::{
-    Cluster, ClusterPeer, ClusterPolicy, ClusterPolicyKind, Conflict, Direction, Family, Labels, Name, Namespace,
+    Cluster, ClusterPeer, ClusterPolicy, ClusterPolicyKind, Conflict, Direction, Family, Labels, Mode, Name, Namespace,
     NetworkPolicy, Node, ObjectRef, Pod, PodAddresses,
 };
 
@@ -37,6 +37,8 @@ pub struct State {
     local: Option<Name>,
     /// Which objects became others since this was last asked; `None`: any.
     stirred: Option<BTreeSet<Key>>,
+    /// Whether every policy is audited, whatever it says.
+    audits_all: bool,
 }
 
 /// A node, and the number of the claim to each of its addresses.
@@ -112,6 +114,12 @@ impl State {
         Self { local: Some(node), ..Self::default() }
     }
 
+    /// The same, where every policy is audited, whatever it says.
+    #[must_use]
+    pub fn auditing(self) -> Self {
+        Self { audits_all: true, ..self }
+    }
+
     /// Takes a change. Says whether anything that policies can see became different: most updates of
     /// pods and nodes are about something else, and cost nothing then.
     pub fn apply(&mut self, change: Change) -> bool {
@@ -169,14 +177,16 @@ impl State {
         match object {
             Object::Namespace(object) => {
                 let before = self.namespaces.insert(object.name.clone(), object.clone());
-                before.is_none_or(|before| before.labels != object.labels)
+                before.is_none_or(|before| before.labels != object.labels || before.mode != object.mode)
             }
             Object::Policy(mut object) => {
                 object.shrink_to_fit();
+                object.mode = if self.audits_all { Some(Mode::Audit) } else { object.mode };
                 self.policies.insert(object.id.clone(), Arc::new(object));
                 true
             }
-            Object::ClusterPolicy(object) => {
+            Object::ClusterPolicy(mut object) => {
+                object.mode = if self.audits_all { Some(Mode::Audit) } else { object.mode };
                 self.cluster_policies.insert((object.kind, object.name.clone()), object);
                 true
             }

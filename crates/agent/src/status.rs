@@ -53,6 +53,8 @@ pub struct Status {
     pub programming: Histogram,
     /// Packets that policies denied, by policy and direction.
     pub denied: Denied,
+    /// Packets that passed, and that audited policies would deny, likewise.
+    pub would_deny: Denied,
     /// What became of flows that were logged.
     pub flows: FlowCounts,
     /// Why no flows are logged, or no denied packets counted, though they should be.

@@ -7,13 +7,13 @@ use palisade_agent::{Change, Current, Object, State};
 use palisade_engine::{
     PolicyProgram,
     explain::{Explanation, HalfExplanation},
-    model::{Cluster, Endpoint, Flow, Name, Side},
+    model::{Cluster, Endpoint, Flow, Labels, Mode, Name, Namespace, NetworkPolicy, Side},
 };
 use palisade_nftables::{
     difference::Difference,
     draft::Draft,
     fake::FakeKernel,
-    plan::{LocalPrefixes, Options, UnknownPods, plan},
+    plan::{LocalPrefixes, Options, UnknownPods, WOULD_DENY, plan},
     ruleset::Ruleset,
 };
 use palisade_oracle::generate::Generator;
@@ -41,6 +41,8 @@ struct Kept {
     draft: Draft,
     kernel: FakeKernel,
     one_by_one: usize,
+    /// How often there was something audited.
+    audited: usize,
 }
 
 impl Kept {
@@ -48,7 +50,7 @@ impl Kept {
         let mut kernel = FakeKernel::default();
         kernel.apply(&Difference::between(None, &Ruleset::default())).unwrap();
         let options = Options { unknown_pods, ..Options::default() };
-        Self { node, options, current: None, draft: Draft::default(), kernel, one_by_one: 0 }
+        Self { node, options, current: None, draft: Draft::default(), kernel, one_by_one: 0, audited: 0 }
     }
 
     /// What the loop does when a window closes.
@@ -66,9 +68,12 @@ impl Kept {
         self.kernel.apply(&self.draft.difference()).unwrap();
         self.draft.is_in_force();
         assert_eq!(self.kernel.ruleset(), Some(self.draft.ruleset()));
-        let named = current.planner().denials().keys().all(|chain| self.draft.ruleset().chains.contains_key(chain));
-        let denying = self.draft.ruleset().chains.keys().filter(|name| name.starts_with("deny-")).count();
-        assert!(named && denying == current.planner().denials().len());
+        let planner = current.planner();
+        let count = |prefix: &str| self.draft.ruleset().chains.keys().filter(|name| name.starts_with(prefix)).count();
+        let is_there = |chain| self.draft.ruleset().chains.contains_key(chain);
+        assert!(planner.denials().keys().all(is_there) && count("deny-") == planner.denials().len());
+        assert!(planner.audits().keys().all(is_there) && count(WOULD_DENY) == planner.audits().len());
+        self.audited += usize::from(!planner.audits().is_empty());
     }
 }
 
@@ -172,6 +177,10 @@ fn everyday_changes_are_taken_in_one_by_one() {
         // Its address goes to another one.
         set(Object::Pod(pod("heir", "n1", 8))),
         set(Object::Node(node("n3", 3))),
+        // Audited one by one, and with its namespace.
+        set(Object::Policy(NetworkPolicy { mode: Some(Mode::Audit), ..only("far", "new") })),
+        set(Object::Namespace(prod(Some(Mode::Audit)))),
+        set(Object::Namespace(prod(None))),
         Change::Gone(Object::Policy(only("web", "db")).key()),
         support::gone("new"),
         Change::Gone(palisade_agent::Key::Node("n3".into())),
@@ -181,4 +190,9 @@ fn everyday_changes_are_taken_in_one_by_one() {
         kept.close_window(&mut state);
         assert_eq!(kept.one_by_one, number + 1);
     }
+    assert!(kept.audited >= 2, "{}", kept.audited);
+}
+
+fn prod(mode: Option<Mode>) -> Namespace {
+    Namespace { name: "prod".into(), labels: Labels::default(), mode, at: None }
 }

@@ -134,12 +134,31 @@ fn check_accepted(cluster: &Cluster, program: &PolicyProgram, flow: &Flow, node:
     assert_eq!(record.nearest, None);
 }
 
+fn check_would_deny(cluster: &Cluster, program: &PolicyProgram, flow: &Flow, record: &FlowRecord) {
+    assert_eq!(record.verdict, FlowVerdict::WouldDeny);
+    let direction = match record.direction {
+        FlowDirection::Ingress => Direction::Ingress,
+        FlowDirection::Egress => Direction::Egress,
+        FlowDirection::Both => panic!("{record:?}"),
+    };
+    let would = program.would_deny(cluster, flow, direction).unwrap();
+    let mut names: Vec<String> = would.policies.iter().map(|policy| cluster.policy_name(*policy)).collect();
+    names.sort();
+    assert_eq!(record.audited, names, "{record:?}");
+    assert!(record.isolated_by.iter().all(|policy| names.contains(policy)), "{record:?}");
+    let half = program.explain_with_audited(cluster, flow, direction).unwrap();
+    assert_eq!(half.half, would.half);
+    let nearest = half.misses.first().map(|miss| program.rule(miss.rule).origin);
+    let said = record.nearest.as_ref().map(|nearest| (nearest.policy.clone(), nearest.rule.index));
+    assert_eq!(said, nearest.map(|origin| (cluster.policy_name(origin.policy), origin.index)));
+}
+
 /// Random clusters, every node, random packets: what the ruleset logs, the log explains as the engine does.
 #[test]
 fn lines_say_what_the_engine_says() {
     let sample = Sample { one_of: 1, log: Log { group: 1, limit: None } };
     let options = Options { log_accepted: Some(sample), ..Options::default() };
-    let (mut denied, mut accepted) = (0, 0);
+    let (mut denied, mut accepted, mut would) = (0, 0, 0);
     for seed in 0..60 {
         let cluster = inventory(seed).into_cluster().unwrap();
         let program = PolicyProgram::compile(&cluster);
@@ -149,7 +168,7 @@ fn lines_say_what_the_engine_says() {
             .iter()
             .map(|(name, plan)| {
                 let mut log = FlowLog::of(name.clone(), Shared::default());
-                log.planned(&cluster, &program, &plan.denials);
+                log.planned(&cluster, &program, &plan.denials, &plan.audits);
                 log
             })
             .collect();
@@ -182,25 +201,32 @@ fn lines_say_what_the_engine_says() {
             };
             for ((name, plan), log) in nodes.iter().zip(&logs) {
                 let passage = interpret::forward(&plan.ruleset, &packet).unwrap();
-                assert_eq!(passage.logged.len(), 1, "every new connection is one thing or the other, once");
-                let logged = LoggedPacket::new(&*passage.logged[0], &bytes(from, to, traffic));
-                let record = log.judge(&logged, &cluster, &program);
+                let (last, before) = passage.logged.split_last().unwrap();
+                let judge = |prefix: &String| {
+                    log.judge(&LoggedPacket::new(&**prefix, &bytes(from, to, traffic)), &cluster, &program)
+                };
+                assert!(before.iter().all(|chain| plan.audits.contains_key(chain)), "one thing or the other, once");
+                let mut records: Vec<FlowRecord> = before.iter().map(|prefix| judge(prefix).unwrap()).collect();
+                records.iter().for_each(|record| check_would_deny(&cluster, &program, &flow, record));
+                would += records.len();
+                let record = judge(last);
                 if passage.accepted {
-                    assert_eq!(logged.prefix, ACCEPTED);
+                    assert_eq!(last, ACCEPTED);
                     check_accepted(&cluster, &program, &flow, name, record.as_ref());
                     accepted += usize::from(record.is_some());
                 } else {
                     check_denied(&cluster, &program, &flow, record.as_ref().unwrap());
                     denied += 1;
                 }
-                if let Some(record) = record {
+                records.extend(record);
+                for record in records {
                     let line = Line::Flow(Box::new(record));
                     assert_eq!(Line::parse(&line.to_json()).unwrap(), line);
                 }
             }
         }
     }
-    assert!(denied > 500 && accepted > 500, "{denied} denied, {accepted} accepted");
+    assert!(denied > 500 && accepted > 500 && would > 200, "{denied} denied, {accepted} accepted, {would} would be");
 }
 
 /// Two pods of n1, of which nobody but `other` may reach db.
@@ -224,7 +250,7 @@ fn log(cluster: &Cluster, program: &PolicyProgram) -> (FlowLog, Shared, LoggedPa
     let status = Shared::default();
     let mut log = FlowLog::of("n1", status.clone());
     let denials = denials(cluster, program);
-    log.planned(cluster, program, &denials);
+    log.planned(cluster, program, &denials, &BTreeMap::new());
     let tcp = Traffic::Port(Protocol::Tcp, 80);
     let packet = bytes("10.244.0.1".parse().unwrap(), "10.244.0.2".parse().unwrap(), tcp);
     (log, status, LoggedPacket::new(&**denials.keys().next().unwrap(), &packet))
@@ -273,7 +299,7 @@ fn a_packet_of_a_chain_that_is_gone_is_still_understood() {
     let inventory = Inventory { pods: vec![pod("web", "n1", 1), pod("db", "n1", 2)], ..Inventory::default() };
     let cluster = inventory.into_cluster().unwrap();
     let program = PolicyProgram::compile(&cluster);
-    log.planned(&cluster, &program, &denials(&cluster, &program));
+    log.planned(&cluster, &program, &denials(&cluster, &program), &BTreeMap::new());
     let after = log.judge(&packet, &cluster, &program).unwrap();
     assert_eq!((after.verdict, after.isolated_by), (FlowVerdict::Denied, before.isolated_by));
     assert_eq!(after.nearest, None);

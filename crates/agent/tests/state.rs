@@ -14,7 +14,7 @@ use palisade_engine::{
     PolicyProgram,
     model::{
         Cluster, ClusterPolicy, ClusterPolicyKind, ClusterSubject, ClusterTier, Direction, Endpoint, LabelSelector,
-        Labels, ObjectRef, Phase, Pod, PodAddresses,
+        Labels, Mode, Namespace, NetworkPolicy, ObjectRef, Phase, Pod, PodAddresses,
     },
 };
 use proptest::prelude::*;
@@ -168,6 +168,39 @@ fn what_policies_cannot_see_changes_nothing() {
 }
 
 #[test]
+fn an_agent_that_audits_audits_everything() {
+    let mut state = State::default().auditing();
+    small().into_iter().for_each(|change| _ = state.apply(change));
+    state.apply(Change::Set(Object::Policy(NetworkPolicy { mode: Some(Mode::Enforce), ..only("web", "other") })));
+    let cluster = cluster(&state);
+    assert_eq!(cluster.policies().len(), 2);
+    assert!(cluster.policies().all(|(id, _)| cluster.mode_of(id.into()) == Mode::Audit));
+}
+
+#[test]
+fn a_policy_that_cannot_be_understood_is_enforced_whatever_its_namespace_says() {
+    let mut state = state(small());
+    let prod = Namespace { name: "prod".into(), labels: Default::default(), mode: Some(Mode::Audit), at: None };
+    assert!(state.apply(Change::Set(Object::Namespace(prod.clone()))));
+    assert!(!state.apply(Change::Set(Object::Namespace(prod))));
+    let modes = |state: &State| {
+        let cluster = cluster(state);
+        cluster.policies().map(|(id, _)| cluster.mode_of(id.into())).collect::<Vec<_>>()
+    };
+    assert_eq!(modes(&state), [Mode::Audit]);
+    let poison = PoisonPolicy {
+        id: ObjectRef::new("prod", "web-to-db"),
+        subject: None,
+        types: None,
+        ingress: Vec::new(),
+        egress: Vec::new(),
+        problems: vec!["no".to_owned()],
+    };
+    state.apply(Change::Poison(Poison::Policy(poison)));
+    assert_eq!(modes(&state), [Mode::Enforce]);
+}
+
+#[test]
 fn poison_closes_its_own_pods_and_stops_nothing_else() {
     let mut state = state(small());
     let poison = PoisonPolicy {
@@ -219,6 +252,7 @@ fn each_kind_of_cluster_wide_policies_has_names_of_its_own() {
         kind,
         name: "default".into(),
         annotations: Labels::default(),
+        mode: None,
         tier: if kind == ClusterPolicyKind::Admin { ClusterTier::Admin } else { ClusterTier::Baseline },
         priority: None,
         subject: ClusterSubject::Namespaces(LabelSelector::everything()),

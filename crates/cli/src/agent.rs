@@ -62,7 +62,8 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     let cluster = access.find()?;
     let audit_every = Duration::from_secs(arguments.audit_every);
     let options = pods::options(&arguments.pods, arguments.flows.options()?)?;
-    let settings = Settings { audit_every, options, ..Settings::of(node.as_str()) };
+    let mode = arguments.mode.into();
+    let settings = Settings { audit_every, options, mode, ..Settings::of(node.as_str()) };
     let established = match arguments.established {
         EstablishedArgument::Cut => Established::Cut,
         EstablishedArgument::Keep => Established::Keep,

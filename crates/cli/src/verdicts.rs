@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, process::ExitCode};
 
 use anyhow::{Context as _, Result};
-use palisade_engine::{PolicyProgram, model::Family, verdict::Outcome};
+use palisade_engine::{model::Family, verdict::Outcome};
 
 use crate::{
     args::{Format, Verdicts},
@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: &Verdicts) -> Result<ExitCode> {
     let table = flows::read(&arguments.flows)?;
     let read = input::cluster_with(&arguments.input, &arguments.resolve)?;
     let resolver = Resolver { cluster: &read.cluster, namespace: &read.namespace };
-    let program = PolicyProgram::compile(&read.cluster);
+    let program = arguments.audited.compile(&read.cluster);
     let family = arguments.family.map(Family::from);
     let mut answers = Vec::with_capacity(table.rows.len());
     for row in &table.rows {

@@ -6,10 +6,13 @@
 use std::cmp::Reverse;
 
 use crate::{
-    compile::{Action, Otherwise, Peers, PolicyProgram, Ports, Rule, RuleId, RulePeer, RulePort, RulePorts, Tier},
+    compile::{
+        Action, Counting, Otherwise, Peers, PolicyProgram, Ports, Rule, RuleId, RulePeer, RulePort, RulePorts, Tier,
+        TierRules,
+    },
     model::{Cluster, Direction, Endpoint, Flow, IpBlock, Name, Peer, PodId, PolicyId, PolicyRef, Traffic},
     sets::TrafficSet,
-    verdict::{Certainty, Half, Matched, Verdict, family, judging, other_end, subject_pod},
+    verdict::{Certainty, Half, Matched, Verdict, exemption, family, judging, other_end, subject_pod},
 };
 
 /// A verdict with everything that led to it.
@@ -153,11 +156,25 @@ impl PolicyProgram {
         let (egress, ingress) = match &verdict {
             Verdict::Exempt(_) => (None, None),
             Verdict::Judged { egress, ingress } => (
-                Some(self.explain_half(cluster, flow, Direction::Egress, egress)),
-                Some(self.explain_half(cluster, flow, Direction::Ingress, ingress)),
+                Some(self.explain_half(cluster, flow, (Direction::Egress, self.counting()), egress)),
+                Some(self.explain_half(cluster, flow, (Direction::Ingress, self.counting()), ingress)),
             ),
         };
         Explanation { verdict, egress, ingress }
+    }
+
+    /// Explains one half of a flow as if the audited policies were enforced; `None` where no half is judged.
+    pub fn explain_with_audited(
+        &self,
+        cluster: &Cluster,
+        flow: &Flow,
+        direction: Direction,
+    ) -> Option<HalfExplanation> {
+        if exemption(cluster, flow).is_some() {
+            return None;
+        }
+        let half = self.half(flow, direction, Counting::WithAudited);
+        Some(self.explain_half(cluster, flow, (direction, Counting::WithAudited), &half))
     }
 
     /// The rules of one half that allow something between the flow's ends, each with the traffic that it means
@@ -197,10 +214,16 @@ impl PolicyProgram {
         found
     }
 
-    fn explain_half(&self, cluster: &Cluster, flow: &Flow, direction: Direction, half: &Half) -> HalfExplanation {
+    fn explain_half(
+        &self,
+        cluster: &Cluster,
+        flow: &Flow,
+        (direction, counting): (Direction, Counting),
+        half: &Half,
+    ) -> HalfExplanation {
         let subject = subject_pod(flow, direction);
-        let profile =
-            subject.and_then(|pod| self.identity_of(pod)).map(|id| self.profile(self.profile_of(id, direction)));
+        let identity = subject.and_then(|pod| self.identity_of(pod));
+        let profile = identity.map(|id| self.profile(self.profile_counting(id, direction, counting)));
         let tiers = profile.map_or(&[][..], |profile| &profile.tiers);
         // What would have allowed it; a rule that denies is no miss where it does not match.
         let rules = tiers.iter().flat_map(|tier| &tier.rules).filter(|rule| self.rule(**rule).action == Action::Accept);
@@ -214,16 +237,16 @@ impl PolicyProgram {
             tiers: if tiers.iter().all(|tier| tier.tier == Tier::NetworkPolicy) {
                 Vec::new()
             } else {
-                self.steps(flow, direction)
+                self.steps(flow, tiers)
             },
-            next: self.next(flow, direction, half),
+            next: self.next(flow, (direction, counting), half),
             misses,
         }
     }
 
-    fn steps(&self, flow: &Flow, direction: Direction) -> Vec<TierStep> {
+    fn steps(&self, flow: &Flow, tiers: &[TierRules]) -> Vec<TierStep> {
         let mut asked = true;
-        let steps = judging(self.tiers_of(flow, direction).unwrap_or_default(), flow).map(|tier| {
+        let steps = judging(tiers, flow).map(|tier| {
             let mut matches = tier.rules.iter().map(|rule| self.matches(*rule, flow));
             let came = match matches.find(|(certainty, _)| *certainty != Certainty::No) {
                 _ if !asked => Came::NotAsked,
@@ -239,10 +262,10 @@ impl PolicyProgram {
         steps.collect()
     }
 
-    fn next(&self, flow: &Flow, direction: Direction, half: &Half) -> Option<Half> {
+    fn next(&self, flow: &Flow, (direction, counting): (Direction, Counting), half: &Half) -> Option<Half> {
         let (Half::Allowed(matched) | Half::DeniedBy(matched)) = half else { return None };
         let is_cluster_wide = self.rule(matched.rule).origin.policy.cluster().is_some();
-        is_cluster_wide.then(|| self.half_without(flow, direction, Some(matched.rule)))
+        is_cluster_wide.then(|| self.half_without(flow, direction, counting, matched.rule))
     }
 
     fn miss(&self, cluster: &Cluster, id: RuleId, flow: &Flow) -> Option<RuleMiss> {

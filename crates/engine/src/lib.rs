@@ -4,6 +4,7 @@
 //! model::Inventory ──► model::Cluster ──► compile ──► PolicyProgram ──┬──► verdict    may this packet pass
 //!   objects, as read     consistent,                                  ├──► explain    and which line says so
 //!                        indexed                                      ├──► connections  all that may pass
+//!                                                                     ├──► audit      what audited policies would deny
 //!                                                                     └──► (crate nftables) the kernel's rules
 //! changes ──► live: a cluster and its program, kept current: a change costs what it concerns
 //! ```
@@ -12,6 +13,7 @@
 //! nothing outside [`compile`] reads a policy's rules. This crate does no I/O and knows no YAML, no
 //! kernel and no async; the rules it follows are the Kubernetes NetworkPolicy API reference (v1).
 
+pub mod audit;
 pub mod compile;
 pub mod connections;
 pub mod cover;

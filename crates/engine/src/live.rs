@@ -98,19 +98,29 @@ impl Live {
         self.free_pods.push(id);
     }
 
-    /// A namespace is there, or has other labels now.
+    /// A namespace is there, or has other labels now, or its policies are audited now, or not any more.
     pub fn set_namespace(&mut self, namespace: Namespace) {
         let name = namespace.name.clone();
+        let before = self.cluster.namespace(&name).and_then(|namespace| namespace.mode);
+        let differs = before != namespace.mode;
         self.cluster.put_namespace(namespace);
         if let Some(namespace) = self.cluster.namespace(&name) {
             self.program.put_namespace(&name, &namespace.labels, &mut self.touched);
+        }
+        if differs {
+            let of_it = self.policies.iter().filter(|(policy, _)| policy.namespace == name);
+            let mut of_it: Vec<PolicyId> = of_it.map(|(_, id)| *id).collect();
+            of_it.sort_unstable();
+            for id in of_it {
+                self.program.set_mode(id, self.cluster.mode_of(id.into()), &mut self.touched);
+            }
         }
     }
 
     /// A namespace is gone; as long as something is in it, it is there with its name alone.
     pub fn remove_namespace(&mut self, name: &Name) {
         if self.cluster.namespace(name).is_some() {
-            self.set_namespace(Namespace { name: name.clone(), labels: Labels::default(), at: None });
+            self.set_namespace(Namespace { name: name.clone(), labels: Labels::default(), mode: None, at: None });
         }
     }
 
@@ -156,7 +166,7 @@ impl Live {
     /// A namespace that something is in exists.
     fn mention(&mut self, name: &Name) {
         if self.cluster.namespace(name).is_none() {
-            self.set_namespace(Namespace { name: name.clone(), labels: Labels::default(), at: None });
+            self.set_namespace(Namespace { name: name.clone(), labels: Labels::default(), mode: None, at: None });
         }
     }
 }

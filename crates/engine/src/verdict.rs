@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use crate::{
-    compile::{Action, Otherwise, Peers, PolicyProgram, Ports, RuleId, RulePeer, RulePort, RulePorts, Tier, TierRules},
+    compile::{
+        Action, Counting, Otherwise, Peers, PolicyProgram, Ports, RuleId, RulePeer, RulePort, RulePorts, Tier,
+        TierRules,
+    },
     model::{Cluster, Direction, Endpoint, Family, Flow, PodId, PolicyId, PortRange, Protocol, Side, Traffic},
     sets::{PrefixSet, TrafficSet},
 };
@@ -128,7 +131,8 @@ impl PolicyProgram {
         if let Some(exemption) = exemption(cluster, flow) {
             return Verdict::Exempt(exemption);
         }
-        Verdict::Judged { egress: self.half(flow, Direction::Egress), ingress: self.half(flow, Direction::Ingress) }
+        let half = |direction| self.half(flow, direction, self.counting());
+        Verdict::Judged { egress: half(Direction::Egress), ingress: half(Direction::Ingress) }
     }
 
     /// Everything that may pass from one end to the other; the flow's own traffic does not matter.
@@ -144,13 +148,18 @@ impl PolicyProgram {
         TrafficVerdict { undetermined: possible.difference(&allowed), allowed }
     }
 
-    fn half(&self, flow: &Flow, direction: Direction) -> Half {
-        self.half_without(flow, direction, None)
+    /// What one end says when these policies count.
+    pub(crate) fn half(&self, flow: &Flow, direction: Direction, counting: Counting) -> Half {
+        self.judge(flow, direction, counting, None)
     }
 
     /// What one end says, as if one of its rules were not there.
-    pub(crate) fn half_without(&self, flow: &Flow, direction: Direction, without: Option<RuleId>) -> Half {
-        let Some(tiers) = self.tiers_of(flow, direction) else { return Half::NotASubject };
+    pub(crate) fn half_without(&self, flow: &Flow, direction: Direction, counting: Counting, without: RuleId) -> Half {
+        self.judge(flow, direction, counting, Some(without))
+    }
+
+    fn judge(&self, flow: &Flow, direction: Direction, counting: Counting, without: Option<RuleId>) -> Half {
+        let Some(tiers) = self.tiers_counting(flow, direction, counting) else { return Half::NotASubject };
         if tiers.is_empty() {
             return Half::NotIsolated;
         }
@@ -204,14 +213,24 @@ impl PolicyProgram {
 
     /// The tiers that judge the pod of a direction; `None` where that end is no pod.
     pub(crate) fn tiers_of(&self, flow: &Flow, direction: Direction) -> Option<&[TierRules]> {
+        self.tiers_counting(flow, direction, self.counting())
+    }
+
+    /// The same when these policies count.
+    pub(crate) fn tiers_counting(&self, flow: &Flow, direction: Direction, counting: Counting) -> Option<&[TierRules]> {
         let identity = subject_pod(flow, direction).and_then(|pod| self.identity_of(pod))?;
-        Some(&self.profile(self.profile_of(identity, direction)).tiers)
+        Some(&self.profile(self.profile_counting(identity, direction, counting)).tiers)
     }
 
     /// As [`Self::half_without`] for all traffic at once. Of an unknown match both ways are followed, so what is
     /// allowed one way and denied another is undetermined.
     pub fn half_traffic(&self, flow: &Flow, direction: Direction) -> TrafficVerdict {
-        let tiers = self.tiers_of(flow, direction).unwrap_or_default();
+        self.traffic_counting(flow, direction, self.counting())
+    }
+
+    /// The same when these policies count.
+    pub(crate) fn traffic_counting(&self, flow: &Flow, direction: Direction, counting: Counting) -> TrafficVerdict {
+        let tiers = self.tiers_counting(flow, direction, counting).unwrap_or_default();
         let (mut allowed, mut denied) = (TrafficSet::empty(), TrafficSet::empty());
         let mut open = TrafficSet::all();
         for tier in judging(tiers, flow) {
@@ -334,7 +353,7 @@ impl PolicyProgram {
 }
 
 /// Why no policy applies to a flow, if so.
-fn exemption(cluster: &Cluster, flow: &Flow) -> Option<Exemption> {
+pub(crate) fn exemption(cluster: &Cluster, flow: &Flow) -> Option<Exemption> {
     match (flow.from().endpoint, flow.to().endpoint) {
         (Endpoint::Pod(a), Endpoint::Pod(b)) => (a == b && !flow.is_through_service()).then_some(Exemption::Itself),
         (Endpoint::Pod(pod), Endpoint::Node(node)) | (Endpoint::Node(node), Endpoint::Pod(pod)) => {

@@ -58,7 +58,10 @@ pub struct FlowRecord {
     /// that denies it. Empty where no rule did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decided_by: Vec<RuleName>,
-    /// Of a denied one: the rule that came nearest to allowing it, if there is any.
+    /// Of one that audited policies would deny: those whose doing it would be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audited: Vec<String>,
+    /// Of a denied one, or one that would be: the rule that came nearest to allowing it, if there is any.
     pub nearest: Option<Nearest>,
     /// How many packets the same policies dropped since the last line about them without one of their own.
     pub suppressed: u64,

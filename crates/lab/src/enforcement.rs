@@ -4,14 +4,14 @@
 //! counts as dropped only when a node's ruleset logged that very packet and its counter moved.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     time::{Duration, Instant},
 };
 
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, Endpoint, Flow, NodeId, PodId, Side},
+    model::{Cluster, Direction, Endpoint, Flow, NodeId, PodId, Side},
     verdict::Outcome,
 };
 use palisade_linux::{
@@ -52,6 +52,17 @@ pub struct FlowResult {
     pub predicted: Outcome,
     /// What real packets say.
     pub observed: Observed,
+    /// At which ends audited policies would deny it.
+    pub audit: Audit,
+}
+
+/// In which directions audited policies would deny a flow on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// What the engine says.
+    pub predicted: BTreeSet<Direction>,
+    /// What the rulesets logged.
+    pub observed: BTreeSet<Direction>,
 }
 
 /// What became of a flow under the rules.
@@ -75,11 +86,12 @@ pub enum Observed {
 impl FlowResult {
     /// Whether prediction and observation agree.
     pub fn as_predicted(&self) -> bool {
-        match self.observed {
+        let verdict = match self.observed {
             Observed::Reached => self.predicted == Outcome::Allow,
             Observed::Dropped { .. } => self.predicted == Outcome::Deny,
             Observed::Lost | Observed::Refused(_) => false,
-        }
+        };
+        verdict && self.audit.predicted == self.audit.observed
     }
 }
 
@@ -250,10 +262,16 @@ pub fn run_wired(
     let collected = collector.stop()?;
     times.probes += start.elapsed();
 
-    let drops = drops(cluster, &collected, &mut kernels)?;
-    let predicted = flows.iter().map(|flow| program.verdict(cluster, flow).outcome());
-    let results = with.iter().zip(predicted);
-    let results = results.map(|(seen, predicted)| FlowResult { predicted, observed: observed(seen, &drops) }).collect();
+    let logged = logged(cluster, &collected, &mut kernels, &plans)?;
+    let result = |(seen, flow): (&Observation, &Flow)| FlowResult {
+        predicted: program.verdict(cluster, flow).outcome(),
+        observed: observed(seen, &logged.drops),
+        audit: Audit {
+            predicted: program.would_deny_on_the_way(cluster, flow).into_keys().collect(),
+            observed: logged.audits.get(&seen.tuple).cloned().unwrap_or_default(),
+        },
+    };
+    let results = with.iter().zip(flows).map(result).collect();
     Ok(Report { results, rules, times })
 }
 
@@ -351,19 +369,28 @@ fn open_logs(network: &Network) -> Result<Vec<NfLog>, LabError> {
     Ok(logs.collect::<Result<_, _>>()?)
 }
 
-/// The packets that rulesets dropped, each with the node and the chain. A chain whose counter has
-/// counted less than it logged is not believed.
-fn drops(
+/// What rulesets said of packets.
+#[derive(Default)]
+struct Logged {
+    /// Those that were dropped, each with the node and the chain.
+    drops: HashMap<Tuple, (String, String)>,
+    /// Those that audited policies would deny, each with the directions.
+    audits: HashMap<Tuple, BTreeSet<Direction>>,
+}
+
+/// What rulesets said of packets. A chain whose counter has counted less than it logged is not believed.
+fn logged(
     cluster: &Cluster,
     collected: &[Collected],
     kernels: &mut [Kernel],
-) -> Result<HashMap<Tuple, (String, String)>, LabError> {
+    plans: &[Plan],
+) -> Result<Logged, LabError> {
     let lost: u64 = collected.iter().map(|log| log.losses.records + log.losses.overruns + log.losses.malformed).sum();
     if lost > 0 {
         return Err(LabError::LogOverrun(lost));
     }
-    let mut drops = HashMap::new();
-    for (((_, node), log), kernel) in cluster.nodes().zip(collected).zip(kernels) {
+    let mut found = Logged::default();
+    for ((((_, node), log), kernel), plan) in cluster.nodes().zip(collected).zip(kernels).zip(plans) {
         let counters =
             kernel.counters().map_err(|source| LabError::Counters { node: node.name.to_string(), source })?;
         let mut logged: BTreeMap<&str, u64> = BTreeMap::new();
@@ -377,12 +404,14 @@ fn drops(
             if counted < logged.get(chain).copied().unwrap_or_default() {
                 continue;
             }
-            if let Some(tuple) = record.tuple() {
-                drops.insert(tuple, (node.name.to_string(), chain.to_owned()));
+            let Some(tuple) = record.tuple() else { continue };
+            match plan.audits.get(chain) {
+                Some(audit) => _ = found.audits.entry(tuple).or_default().insert(audit.direction),
+                None => _ = found.drops.insert(tuple, (node.name.to_string(), chain.to_owned())),
             }
         }
     }
-    Ok(drops)
+    Ok(found)
 }
 
 fn observed(seen: &Observation, drops: &HashMap<Tuple, (String, String)>) -> Observed {

@@ -94,6 +94,7 @@ mod tests {
         let policy = NetworkPolicy {
             id: ObjectRef::new("default", "many"),
             annotations: palisade_engine::model::Labels::default(),
+            mode: None,
             subject: LabelSelector::everything(),
             policy_types: None,
             ingress: Vec::new(),

@@ -10,7 +10,12 @@ use std::sync::{
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use palisade_engine::{PolicyProgram, model::Flow, verdict::Outcome};
+use palisade_engine::{
+    PolicyProgram,
+    compile::Counting,
+    model::{Direction, Flow},
+    verdict::Outcome,
+};
 use palisade_lab::{
     enforcement::{self, Observed},
     probe::Timing,
@@ -37,7 +42,7 @@ fn main() {
 fn kernel_equals_engine() -> Result<(), Failed> {
     let clusters: u64 = std::env::var("PALISADE_LAB_CLUSTERS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
     let (next, failures) = (AtomicU64::new(0), Mutex::new(Vec::<String>::new()));
-    let (reached, dropped) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (reached, dropped, audited) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
@@ -46,14 +51,16 @@ fn kernel_equals_engine() -> Result<(), Failed> {
                     if seed >= clusters || failures.lock().unwrap().len() > 3 {
                         break;
                     }
-                    match one(&Generator::new(seed)).and_then(|plain| {
-                        let (reached, dropped) = one(&Generator::new(seed).with_cluster_policies())?;
-                        Ok((plain.0 + reached, plain.1 + dropped))
-                    }) {
-                        Ok((r, d)) => {
-                            reached.fetch_add(r, Ordering::Relaxed);
-                            dropped.fetch_add(d, Ordering::Relaxed);
-                        }
+                    let wide = Generator::new(seed).with_cluster_policies();
+                    // Every second cluster with audited policies, too.
+                    let kinds = [Generator::new(seed), wide.clone(), wide.with_modes()];
+                    let kinds = kinds.iter().take(if seed.is_multiple_of(2) { 3 } else { 2 });
+                    match kinds.map(one).collect::<Result<Vec<Counts>, String>>() {
+                        Ok(counts) => counts.iter().for_each(|counts| {
+                            reached.fetch_add(counts.reached, Ordering::Relaxed);
+                            dropped.fetch_add(counts.dropped, Ordering::Relaxed);
+                            audited.fetch_add(counts.audited, Ordering::Relaxed);
+                        }),
                         Err(failure) => failures.lock().unwrap().push(failure),
                     }
                 }
@@ -64,20 +71,42 @@ fn kernel_equals_engine() -> Result<(), Failed> {
     if !failures.is_empty() {
         return Err(failures.join("\n\n").into());
     }
-    let (reached, dropped) = (reached.into_inner(), dropped.into_inner());
-    println!("{clusters} clusters: {reached} flows reached, {dropped} dropped, each as the engine says");
-    if clusters >= 100 && (reached < 1_000 || dropped < 1_000) {
+    let (reached, dropped, audited) = (reached.into_inner(), dropped.into_inner(), audited.into_inner());
+    println!(
+        "{clusters} clusters: {reached} flows reached, {dropped} dropped, {audited} logged as would-deny, each as the engine says"
+    );
+    if clusters >= 100 && (reached < 1_000 || dropped < 1_000 || audited < 100) {
         return Err("the flows say too little".into());
     }
     Ok(())
 }
 
-fn one(generator: &Generator) -> Result<(u64, u64), String> {
+/// Flows by what became of them.
+struct Counts {
+    reached: u64,
+    dropped: u64,
+    /// Those that audited policies would deny at one end at least.
+    audited: u64,
+}
+
+fn one(generator: &Generator) -> Result<Counts, String> {
     let seed = generator.seed();
     let mut scenario = generator.probeable_scenario(FLOWS);
     let program = PolicyProgram::compile(&scenario.cluster);
     // What only a domain name could decide is decided when the name is known.
-    let decided = |flow: &Flow| program.verdict(&scenario.cluster, flow).outcome() != Outcome::Undetermined;
+    let decided = |program: &PolicyProgram, flow: &Flow| {
+        program.verdict(&scenario.cluster, flow).outcome() != Outcome::Undetermined
+    };
+    // Of audited policies each half is looked at, and both answers.
+    let halves = |flow: &Flow| {
+        let counting = [Counting::Enforced, Counting::WithAudited];
+        let asked = Direction::ALL.into_iter().flat_map(|direction| counting.map(|counting| (direction, counting)));
+        let mut outcomes =
+            asked.map(|(direction, counting)| program.outcome(&scenario.cluster, flow, direction, counting));
+        outcomes.all(|outcome| outcome != Outcome::Undetermined)
+    };
+    let is_audited = scenario.cluster.has_audited();
+    let decided = |flow: &Flow| decided(&program, flow) && (!is_audited || halves(flow));
     let flows = scenario.flows.iter().copied().filter(decided).collect();
     scenario.flows = flows;
     let report = enforcement::run(&scenario.cluster, &program, &scenario.flows, Timing::default(), &mut |_| {})
@@ -93,5 +122,6 @@ fn one(generator: &Generator) -> Result<(u64, u64), String> {
         return Err(format!("seed {seed}:\n{}\n{scenario}", wrong.join("\n")));
     }
     let reached = report.results.iter().filter(|result| result.observed == Observed::Reached).count() as u64;
-    Ok((reached, report.results.len() as u64 - reached))
+    let audited = report.results.iter().filter(|result| !result.audit.observed.is_empty()).count() as u64;
+    Ok(Counts { reached, dropped: report.results.len() as u64 - reached, audited })
 }

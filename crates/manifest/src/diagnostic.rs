@@ -27,6 +27,9 @@ pub mod code {
     /// A list that is only one page of several.
     pub const PARTIAL_LIST: &str = "PARTIAL-LIST";
 
+    /// An annotation that says neither that policies are enforced nor that they are audited.
+    pub const MODE: &str = "MODE";
+
     /// A selector of a cluster-wide policy that no label can be compared with.
     pub const CNP_SELECTOR: &str = "CNP-SELECTOR";
     /// A port of a cluster-wide policy that no pod can have.
@@ -37,7 +40,7 @@ pub mod code {
     pub const CNP_PASS: &str = "CNP-PASS";
 
     /// All of them.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 14] = [
         API,
         YAML,
         DUPLICATE_KEY,
@@ -47,6 +50,7 @@ pub mod code {
         INPUT,
         CONFLICT,
         PARTIAL_LIST,
+        MODE,
         CNP_SELECTOR,
         CNP_PORT,
         CNP_DOMAIN,

@@ -587,3 +587,41 @@ fn an_older_server_takes_networks_that_a_newer_one_refuses() {
         assert!(read_text("p", &policy(cidr), &older).has_errors(), "{cidr}");
     }
 }
+
+/// `palisade.dev/mode` of policies and namespaces; what is neither is an error with its line, and enforced.
+#[test]
+fn the_mode_of_policies() {
+    use palisade_engine::model::Mode;
+    let policy = |value: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: a\n  annotations:\n    \
+             palisade.dev/mode: {value}\nspec: {{podSelector: {{}}}}\n"
+        )
+    };
+    let mode = |text: &str| read(text).inventory.policies[0].mode;
+    good(&policy("audit"));
+    assert_eq!(mode(&policy("audit")), Some(Mode::Audit));
+    assert_eq!(mode(&policy("enforce")), Some(Mode::Enforce));
+    assert_eq!(mode(&policy("x").replace("palisade.dev/mode: x", "other: audit")), None);
+    for wrong in ["Audit", "audti", "''", "null", "true", "[audit]", "{a: b}"] {
+        let text = policy(wrong);
+        assert_eq!(mode(&text), Some(Mode::Enforce), "{wrong}");
+        let reading = read(&text);
+        let of_mode = |finding: &&Diagnostic| finding.code == "MODE";
+        let finding = reading.diagnostics.iter().find(of_mode).unwrap();
+        assert!(finding.is_error() && !finding.leaves_out(), "{finding:?}");
+        assert_eq!(finding.field.as_deref(), Some("metadata.annotations.palisade.dev/mode"));
+        assert_eq!(finding.primary.as_ref().unwrap().span.start.line, 6);
+    }
+    assert_eq!(
+        told(&read(&policy("Audit"))),
+        [
+            "MODE 6:24 metadata.annotations.palisade.dev/mode: `Audit` is no mode of `palisade.dev/mode`: enforce or audit"
+        ]
+    );
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, annotations: {palisade.dev/mode: audit}}\n";
+    assert_eq!(good(namespace).inventory.namespaces[0].mode, Some(Mode::Audit));
+    let wide = "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: a, annotations: \
+                {palisade.dev/mode: audit}}\nspec: {tier: Admin, priority: 1, subject: {namespaces: {}}}\n";
+    assert_eq!(good(wide).inventory.cluster_policies[0].mode, Some(Mode::Audit));
+}

@@ -119,6 +119,7 @@ fn policies(namespace: &str, policies: &mut Vec<NetworkPolicy>) {
         policies.push(NetworkPolicy {
             id,
             annotations: palisade_engine::model::Labels::default(),
+            mode: None,
             subject,
             policy_types: Some(types),
             ingress,

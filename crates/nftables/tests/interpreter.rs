@@ -1,16 +1,17 @@
 //! Property: on random clusters the rulesets of all nodes do to a packet what the engine says of its flow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_engine::{
     PolicyProgram,
-    model::{Family, Flow, NodeId, Protocol, Traffic},
+    compile::Counting,
+    model::{Direction, Family, Flow, NodeId, Protocol, Traffic},
     verdict::Outcome,
 };
 use palisade_nftables::{
     difference::Difference,
     fake::FakeKernel,
-    path::{first_packet, passes},
+    path::{first_packet, nodes, passes},
     plan::{Options, Plan, plan},
 };
 use palisade_oracle::generate::{Generator, flow_text};
@@ -62,6 +63,53 @@ fn interpreter_equals_engine() {
         allowed > clusters() && denied > clusters(),
         "{allowed} allowed, {denied} denied: the flows say too little"
     );
+}
+
+/// Where policies are audited: what passes is what the enforced ones let pass, and every half that the audited ones
+/// would deny is logged so on its way, with who would, and no other.
+#[test]
+fn audited_policies_are_logged_and_deny_nothing() {
+    let (mut logged, mut denied, mut alone) = (0, 0, 0);
+    for generator in (0..clusters()).flat_map(generators).map(Generator::with_modes) {
+        let seed = generator.seed();
+        let (cluster, program, plans) = plans_of(&generator);
+        for flow in generator.probeable_flows(&cluster, FLOWS) {
+            let text = || format!("seed {seed}: {}", flow_text(&cluster, &flow));
+            let verdict = program.verdict(&cluster, &flow);
+            let open = |direction| {
+                let both = [Counting::Enforced, Counting::WithAudited];
+                both.into_iter()
+                    .any(|counting| program.outcome(&cluster, &flow, direction, counting) == Outcome::Undetermined)
+            };
+            if program.has_open_names() && Direction::ALL.into_iter().any(open) {
+                continue;
+            }
+            let wanted = program.would_deny_on_the_way(&cluster, &flow);
+            let passed = verdict.outcome() == Outcome::Allow;
+            assert_eq!(passes(&cluster, &plans, &flow).unwrap(), Some(passed), "{}", text());
+            let packet = first_packet(&flow).unwrap();
+            let mut found = BTreeSet::new();
+            for plan in nodes(&cluster, &flow).iter().filter_map(|node| plans.get(node)) {
+                let passage = palisade_nftables::interpret::forward(&plan.ruleset, &packet).unwrap();
+                for (chain, audit) in passage.logged.iter().filter_map(|name| Some((name, plan.audits.get(name)?))) {
+                    assert!(found.insert(audit.direction), "{}: {chain} logs twice", text());
+                    assert_eq!(passage.counted.get(chain), Some(&1), "{}", text());
+                    let blamed = wanted.get(&audit.direction).unwrap_or_else(|| panic!("{}: {chain}", text()));
+                    let blamed = &blamed.policies;
+                    let mut names = blamed.iter().map(|policy| cluster.policy_name(*policy));
+                    assert!(names.all(|name| audit.policies.contains(&name)), "{}: {audit:?}, {blamed:?}", text());
+                    alone += u64::from(blamed.len() == audit.policies.len());
+                }
+                if !passage.accepted {
+                    denied += 1;
+                    break;
+                }
+            }
+            assert_eq!(found, wanted.keys().copied().collect(), "{}", text());
+            logged += found.len() as u64;
+        }
+    }
+    assert!(logged > clusters() && denied > clusters() / 2 && alone > logged / 2, "{logged}, {denied}, {alone}");
 }
 
 /// What a Service brings back to the pod that sent it: cluster-wide policies judge it, NetworkPolicy does not

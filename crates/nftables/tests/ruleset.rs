@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use palisade_engine::{
     PolicyProgram,
     model::{
-        Cluster, Direction, Family, Inventory, IpBlock, LabelSelector, Labels, Name, NamespaceScope, NetworkPolicy,
-        ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol,
-        Requirement,
+        Cluster, Direction, Family, Inventory, IpBlock, LabelSelector, Labels, Mode, Name, NamespaceScope,
+        NetworkPolicy, ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch,
+        PortRange, Protocol, Requirement,
     },
 };
 use palisade_nftables::{
@@ -67,6 +67,7 @@ fn ingress(id: &str, subject: &str, rules: impl Into<Vec<PolicyRule>>) -> Networ
     NetworkPolicy {
         id: object(id),
         annotations: palisade_engine::model::Labels::default(),
+        mode: None,
         subject: selector(subject),
         policy_types: Some(PolicyTypes { ingress: true, egress: false }),
         ingress: rules.into(),
@@ -294,6 +295,45 @@ fn each_group_of_isolating_policies_has_its_denial() {
         let last = plan.ruleset.chains[chain].rules.last().unwrap();
         assert_eq!(last.comment.as_deref(), Some(isolating));
     }
+}
+
+#[test]
+fn what_audited_policies_would_deny_is_asked_behind_the_enforced_ones() {
+    let audited = |policy| NetworkPolicy { mode: Some(Mode::Audit), ..policy };
+    let policies = [
+        audited(ingress("prod/all", "", [])),
+        ingress("prod/db", "db", [rule([app("web")], []), rule([app("job")], [80])]),
+        audited(ingress("prod/db-80", "db", [rule([app("web")], [80])])),
+    ];
+    let plan = planned_with(&three(), &policies, &Options::default());
+    let enforced = planned(&three(), &policies[1..2]);
+    let [jump, goto] = rules_of(&plan.ruleset, "10.0.1.2") else { panic!("two rules: one, then the other") };
+    let chain = |rule: &Rule| match rule.expressions.as_slice() {
+        [Expression::Verdict(verdict)] => verdict.clone(),
+        other => panic!("{other:?}"),
+    };
+    let Verdict::Jump(first) = chain(jump) else { panic!("{jump:?}") };
+    assert!(matches!(chain(goto), Verdict::Goto(_)));
+    // What is enforced is what it would be if nobody audited anything.
+    assert_eq!(plan.ruleset.chains[&first], enforced.chains[&first]);
+    assert!(enforced.chains.keys().all(|name| plan.ruleset.chains.contains_key(name)));
+    // Whom audited policies alone select has no chain of two.
+    assert_eq!(rules_of(&plan.ruleset, "10.0.1.1").len(), 1);
+    for (from, to, port, accepted, logged) in [
+        // An enforced rule lets it in; an audited policy more takes nothing of that away.
+        ("10.0.1.1", "10.0.1.2", 443, true, None),
+        ("10.0.1.3", "10.0.1.2", 443, false, Some("prod/db")),
+        ("10.0.1.2", "10.0.1.1", 80, true, Some("prod/all")),
+    ] {
+        let passage = forward(&plan.ruleset, &packet(from, to, port)).unwrap();
+        assert_eq!(passage.accepted, accepted);
+        let comments = passage.logged.iter().map(|name| plan.ruleset.chains[name].rules.last().unwrap());
+        let comments: Vec<_> = comments.filter_map(|rule| rule.comment.as_deref()).collect();
+        assert_eq!(comments, logged.into_iter().collect::<Vec<_>>());
+        assert_eq!(passage.logged.iter().any(|name| plan.audits.contains_key(name)), accepted && logged.is_some());
+    }
+    let all: Vec<NetworkPolicy> = policies.map(|policy| NetworkPolicy { mode: None, ..policy }).into();
+    assert!(planned_with(&three(), &all, &Options::default()).audits.is_empty());
 }
 
 #[test]

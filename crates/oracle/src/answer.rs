@@ -1,6 +1,7 @@
-//! The answer to a flow, from its two halves. Rules 1.2 to 1.9, section 2 and 5.1.
+//! The answer to a flow, from its two halves. Rules 1.2 to 1.9, section 2 and 5.1. Which policies count is decided
+//! first, one by one: those that are enforced, or the audited ones too.
 
-use palisade_engine::model::{Cluster, ClusterTier, Direction, Endpoint, Family, Flow, NetworkPolicy, Pod, Side};
+use palisade_engine::model::{Cluster, ClusterTier, Direction, Endpoint, Family, Flow, Mode, NetworkPolicy, Pod, Side};
 
 use crate::{
     maybe::Maybe,
@@ -21,6 +22,27 @@ pub enum Answer {
     Undetermined,
 }
 
+/// Which policies count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Count {
+    /// Those that are enforced.
+    Enforced,
+    /// The audited ones too.
+    WithAudited,
+}
+
+impl Count {
+    /// Whether a policy counts. Its own mode is said last; `or_else` is that of the namespace of a NetworkPolicy.
+    pub(crate) fn holds(self, own: Option<Mode>, or_else: Option<Mode>) -> bool {
+        let audited = match (own, or_else) {
+            (Some(own), _) => own == Mode::Audit,
+            (None, Some(namespace)) => namespace == Mode::Audit,
+            (None, None) => false,
+        };
+        self == Self::WithAudited || !audited
+    }
+}
+
 /// What one direction says to a flow: egress at its source, or ingress at its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HalfAnswer {
@@ -37,10 +59,16 @@ pub enum HalfAnswer {
     Undetermined,
 }
 
-/// The answer to a whole flow.
+/// The answer to a whole flow, of the enforced policies.
 pub fn answer(cluster: &Cluster, flow: &Flow) -> Answer {
+    answer_counting(cluster, flow, Count::Enforced)
+}
+
+/// The answer to a whole flow.
+pub fn answer_counting(cluster: &Cluster, flow: &Flow, count: Count) -> Answer {
     // 2.3: a connection needs both.
-    let halves = [half(cluster, flow, Direction::Egress), half(cluster, flow, Direction::Ingress)];
+    let halves =
+        [Direction::Egress, Direction::Ingress].map(|direction| half_counting(cluster, flow, direction, count));
     // 1.2: one denial is certain, whatever the other half would say if it knew the address.
     if halves.contains(&HalfAnswer::Denied) {
         Answer::Deny
@@ -51,8 +79,13 @@ pub fn answer(cluster: &Cluster, flow: &Flow) -> Answer {
     }
 }
 
-/// The answer of one direction. 7.1: on a node this is what is decided for its own pods.
+/// The answer of one direction, of the enforced policies. 7.1: on a node this is what is decided for its own pods.
 pub fn half(cluster: &Cluster, flow: &Flow, direction: Direction) -> HalfAnswer {
+    half_counting(cluster, flow, direction, Count::Enforced)
+}
+
+/// The answer of one direction.
+pub fn half_counting(cluster: &Cluster, flow: &Flow, direction: Direction, count: Count) -> HalfAnswer {
     // 1.6: what a Service brings back to the pod itself is for cluster-wide policies alone.
     let to_itself = is_one_pod(flow);
     if (to_itself && !flow.is_through_service()) || is_pod_and_its_node(cluster, flow) {
@@ -68,13 +101,13 @@ pub fn half(cluster: &Cluster, flow: &Flow, direction: Direction) -> HalfAnswer 
     }
 
     // 2.1: isolated by at least one policy of that type that selects the pod.
-    let isolating = if to_itself { Vec::new() } else { isolating_policies(cluster, pod, direction) };
-    if isolating.is_empty() && ClusterTier::ALL.iter().all(|tier| !has_say(cluster, *tier, pod, direction)) {
+    let isolating = if to_itself { Vec::new() } else { isolating_policies(cluster, pod, direction, count) };
+    if isolating.is_empty() && ClusterTier::ALL.iter().all(|tier| !has_say(cluster, *tier, pod, direction, count)) {
         return HalfAnswer::NotIsolated;
     }
 
     // 5.1: Admin, then NetworkPolicy, then Baseline, then allowed.
-    let tier = |tier| cluster_tier(cluster, tier, pod, flow, direction);
+    let tier = |tier| cluster_tier(cluster, tier, pod, flow, direction, count);
     let ways = tier(ClusterTier::Admin)
         .then(|| network_policies(cluster, &isolating, flow, direction))
         .then(|| tier(ClusterTier::Baseline))
@@ -135,8 +168,17 @@ fn is_pod_and_its_node(cluster: &Cluster, flow: &Flow) -> bool {
     }
 }
 
-fn isolating_policies<'a>(cluster: &'a Cluster, pod: &Pod, direction: Direction) -> Vec<&'a NetworkPolicy> {
-    let policies = cluster.policies().map(|(_, policy)| policy);
+fn isolating_policies<'a>(
+    cluster: &'a Cluster,
+    pod: &Pod,
+    direction: Direction,
+    count: Count,
+) -> Vec<&'a NetworkPolicy> {
+    let counts = |policy: &&NetworkPolicy| {
+        let namespace = cluster.namespaces().find(|namespace| namespace.name == policy.id.namespace);
+        count.holds(policy.mode, namespace.and_then(|namespace| namespace.mode))
+    };
+    let policies = cluster.policies().map(|(_, policy)| policy).filter(counts);
     policies.filter(|policy| is_subject(policy, pod) && has_type(policy, direction)).collect()
 }
 

@@ -21,4 +21,4 @@ mod selectors;
 mod tiers;
 pub mod yaml;
 
-pub use answer::{Answer, HalfAnswer, answer, half};
+pub use answer::{Answer, Count, HalfAnswer, answer, answer_counting, half, half_counting};

@@ -9,6 +9,7 @@ use palisade_engine::model::{
 };
 
 use crate::{
+    answer::Count,
     maybe::Maybe,
     peers::block_matches,
     selectors::{has_own_network, selects},
@@ -43,10 +44,17 @@ impl Ways {
 }
 
 /// What a tier says to a flow of a pod.
-pub(crate) fn cluster_tier(cluster: &Cluster, tier: ClusterTier, pod: &Pod, flow: &Flow, direction: Direction) -> Ways {
+pub(crate) fn cluster_tier(
+    cluster: &Cluster,
+    tier: ClusterTier,
+    pod: &Pod,
+    flow: &Flow,
+    direction: Direction,
+    count: Count,
+) -> Ways {
     let mut rules: Vec<&ClusterRule> = Vec::new();
     // 5.2: the rules of a tier's policies, by priority, then in the policy's order.
-    for policy in in_order(cluster, tier) {
+    for policy in in_order(cluster, tier, count) {
         if is_subject(cluster, policy, pod) {
             rules.extend(policy.rules(direction));
         }
@@ -55,8 +63,8 @@ pub(crate) fn cluster_tier(cluster: &Cluster, tier: ClusterTier, pod: &Pod, flow
 }
 
 /// Whether a tier has a rule at all for a pod.
-pub(crate) fn has_say(cluster: &Cluster, tier: ClusterTier, pod: &Pod, direction: Direction) -> bool {
-    let mut policies = in_order(cluster, tier).into_iter();
+pub(crate) fn has_say(cluster: &Cluster, tier: ClusterTier, pod: &Pod, direction: Direction, count: Count) -> bool {
+    let mut policies = in_order(cluster, tier, count).into_iter();
     policies.any(|policy| is_subject(cluster, policy, pod) && !policy.rules(direction).is_empty())
 }
 
@@ -80,9 +88,10 @@ fn first_match(cluster: &Cluster, rules: &[&ClusterRule], flow: &Flow, direction
 
 /// 5.2: by ascending priority; 5.5: at one priority by name, and then by kind. A BaselineAdminNetworkPolicy
 /// has no priority and comes last.
-fn in_order(cluster: &Cluster, tier: ClusterTier) -> Vec<&ClusterPolicy> {
+fn in_order(cluster: &Cluster, tier: ClusterTier, count: Count) -> Vec<&ClusterPolicy> {
     let mut policies: Vec<&ClusterPolicy> =
         cluster.cluster_policies().map(|(_, policy)| policy).filter(|policy| policy.tier == tier).collect();
+    policies.retain(|policy| count.holds(policy.mode, None));
     policies.sort_by_key(|policy| (policy.priority.unwrap_or(1001), policy.name.to_string(), policy.kind));
     policies
 }

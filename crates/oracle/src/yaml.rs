@@ -15,7 +15,8 @@ use std::{
 };
 
 use palisade_engine::model::{
-    Cluster, ContainerPort, Labels, Name, Node, ObjectRef, Phase, Pod, PodTemplate, Protocol, Workload, WorkloadKind,
+    Cluster, ContainerPort, Labels, Mode, Name, Node, ObjectRef, Phase, Pod, PodTemplate, Protocol, Workload,
+    WorkloadKind,
 };
 
 /// The label that every namespace has without being written.
@@ -26,7 +27,7 @@ pub fn to_yaml(cluster: &Cluster) -> String {
     let mut out = Emitter::default();
     for namespace in cluster.namespaces() {
         // 1.5: one that has nothing but its name exists as soon as it is mentioned.
-        let bare = namespace.labels.iter().all(|(key, _)| key.as_str() == METADATA_NAME);
+        let bare = namespace.mode.is_none() && namespace.labels.iter().all(|(key, _)| key.as_str() == METADATA_NAME);
         let mentioned = (cluster.pods().map(|(_, pod)| &pod.id))
             .chain(cluster.policies().map(|(_, policy)| &policy.id))
             .any(|id| id.namespace == namespace.name);
@@ -38,6 +39,7 @@ pub fn to_yaml(cluster: &Cluster) -> String {
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect();
             out.head("v1", "Namespace", None, &namespace.name, &written);
+            out.mode(namespace.mode);
         }
     }
     for (_, node) in cluster.nodes().filter(|(_, node)| !is_implied(&node.name)) {
@@ -94,6 +96,13 @@ impl Emitter {
             self.line(1, format_args!("namespace: {}", quoted(namespace)));
         }
         self.labels(1, "labels", labels);
+    }
+
+    /// Whether a policy is enforced or audited, behind the head.
+    fn mode(&mut self, mode: Option<Mode>) {
+        if let Some(mode) = mode {
+            self.line(1, format_args!("annotations: {{{}: {mode}}}", Mode::ANNOTATION));
+        }
     }
 
     fn labels(&mut self, depth: usize, field: &str, labels: &Labels) {

@@ -214,6 +214,7 @@ impl Draft<'_> {
         let mut policy = NetworkPolicy {
             id,
             annotations: Default::default(),
+            mode: None,
             subject: group.selector(),
             policy_types: Some(PolicyTypes { ingress: true, egress: true }),
             ingress: Vec::new(),

@@ -12,6 +12,7 @@ use palisade_linux::netns::NetNs;
 use palisade_nftables::{
     difference::{Change, Difference},
     netlink::{Kernel, Snapshot},
+    plan::WOULD_DENY,
     ruleset::Ruleset,
 };
 
@@ -275,7 +276,10 @@ impl Testbed {
         for station in &mut self.stations {
             // Before the first agent there is no table.
             if station.kernel.snapshot()?.exists {
-                sum += station.kernel.counters()?.iter().map(|counter| counter.packets).sum::<u64>();
+                // What audited policies would deny is counted, and passes.
+                let counters = station.kernel.counters()?;
+                let dropped = counters.iter().filter(|counter| !counter.chain.starts_with(WOULD_DENY));
+                sum += dropped.map(|counter| counter.packets).sum::<u64>();
             }
         }
         Ok(sum)

@@ -6,7 +6,7 @@ use palisade_lab::probe::{self, Observation, Outcome, Probe, Timing};
 use crate::{Result, Testbed};
 
 /// The first packet of a new connection, and what shall become of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// Who sends it: `namespace/pod`, a node, or an address.
     pub from: String,

@@ -18,8 +18,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Parts of objects other than policies that say nothing about traffic, and are most of their size. A
 /// part that is not in this list is read: what the reader comes to look at later is there.
-const BULK: [&str; 45] = [
-    "annotations",
+const BULK: [&str; 44] = [
     "args",
     "command",
     "managedFields",
@@ -66,6 +65,9 @@ const BULK: [&str; 45] = [
     "qosClass",
 ];
 
+/// Of most kinds these too: of policies and namespaces, they say how policies are taken.
+const ANNOTATIONS: &str = "annotations";
+
 /// Of pods and nodes these too: of other kinds, they say which endpoints there are.
 const CONDITIONS: &str = "conditions";
 
@@ -92,9 +94,10 @@ pub(crate) fn text(resource: &Resource, object: &RawValue) -> serde_json::Result
 /// When it is no JSON object.
 pub(crate) fn fields(resource: &Resource, object: &RawValue) -> serde_json::Result<Map<String, Value>> {
     let dropped: &[&str] = if resource.is_policy() { &["managedFields"] } else { &BULK };
+    let annotations = resource.is_policy() || *resource == resources::NAMESPACES;
     let conditions = !(*resource == resources::PODS || *resource == resources::NODES);
     let mut deserializer = serde_json::Deserializer::from_str(object.get());
-    let mut object = Map::deserialize(Kept { dropped, conditions }.deserialize(&mut deserializer)?)?;
+    let mut object = Map::deserialize(Kept { dropped, annotations, conditions }.deserialize(&mut deserializer)?)?;
     if let Some(annotations) = object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"))
         && let Value::Object(annotations) = annotations
     {
@@ -121,13 +124,17 @@ pub(crate) fn written(resource: &Resource, object: &Map<String, Value>) -> Strin
 #[derive(Clone, Copy)]
 struct Kept<'d> {
     dropped: &'d [&'d str],
+    /// Whether `annotations` are read.
+    annotations: bool,
     /// Whether `conditions` are read.
     conditions: bool,
 }
 
 impl Kept<'_> {
     fn is_dropped(&self, key: &str) -> bool {
-        self.dropped.contains(&key) || (key == CONDITIONS && !self.conditions)
+        self.dropped.contains(&key)
+            || (key == ANNOTATIONS && !self.annotations)
+            || (key == CONDITIONS && !self.conditions)
     }
 }
 

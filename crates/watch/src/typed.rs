@@ -1,6 +1,6 @@
 //! One object of a watch, read as the same object in a list or a file; and what is left of one that cannot be.
 
-use palisade_engine::model::{Inventory, Name};
+use palisade_engine::model::{Inventory, Mode, Name};
 use palisade_manifest::{
     Diagnostic, ReadOptions, Reading,
     read::{Collector, Keep},
@@ -173,7 +173,7 @@ impl<'o> Typist<'o> {
     }
 }
 
-/// `metadata` with what names the object.
+/// `metadata` with what names the object, and says whether it is audited.
 fn name_alone(fields: &Map<String, Value>) -> Value {
     let metadata = fields.get("metadata");
     let mut name = Map::new();
@@ -181,6 +181,9 @@ fn name_alone(fields: &Map<String, Value>) -> Value {
         if let Some(value) = metadata.and_then(|metadata| metadata.get(field)) {
             name.insert(field.to_owned(), value.clone());
         }
+    }
+    if let Some(mode) = metadata.and_then(|metadata| metadata.get("annotations")?.get(Mode::ANNOTATION)) {
+        name.insert("annotations".to_owned(), json!({ Mode::ANNOTATION: mode }));
     }
     name.into()
 }
@@ -275,6 +278,31 @@ mod tests {
         // It had rules of egress, so it isolates in egress.
         let types = policy.policy_types.unwrap();
         assert!(types.ingress && types.egress);
+    }
+
+    #[test]
+    fn what_is_left_of_a_policy_keeps_its_mode() {
+        let broken = |annotations: Value| {
+            let metadata = json!({"name": "x", "namespace": "prod", "annotations": annotations});
+            let object = json!({"metadata": metadata, "spec": {"podSelector": {}, "ingress": [{"form": []}]}});
+            match poison(Watched::NetworkPolicies, object).rest {
+                Some(Object::NetworkPolicy(policy)) => policy.mode,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(broken(json!({"palisade.dev/mode": "audit", "a": "b"})), Some(Mode::Audit));
+        assert_eq!(broken(json!({"palisade.dev/mode": "audti"})), Some(Mode::Enforce));
+        assert_eq!(broken(json!({})), None);
+        let namespace = json!({"metadata": {"name": "x", "annotations": {"palisade.dev/mode": "audit"}}});
+        let Change::Set(Object::Namespace(namespace)) = read(Watched::Namespaces, namespace) else { panic!() };
+        assert_eq!(namespace.mode, Some(Mode::Audit));
+        // A mode that is none leaves nothing else of the policy out.
+        let whole = json!({
+            "metadata": {"name": "x", "namespace": "prod", "annotations": {"palisade.dev/mode": "audti"}},
+            "spec": {"podSelector": {}},
+        });
+        let Change::Set(Object::NetworkPolicy(policy)) = read(Watched::NetworkPolicies, whole) else { panic!() };
+        assert_eq!(policy.mode, Some(Mode::Enforce));
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Single {
 
 /// What is there beside the generated cluster before anything changes.
 pub(crate) fn objects(node: &str) -> Vec<Object> {
-    let here = Namespace { name: HERE.into(), labels: Labels::default(), at: None };
+    let here = Namespace { name: HERE.into(), labels: Labels::default(), mode: None, at: None };
     let mut objects = vec![Object::Namespace(here), Object::Namespace(visitors(false))];
     objects.push(Object::Pod(pod(HERE, "subject", "subject", Some(node), 1)));
     objects.push(Object::Pod(pod(HERE, "peer", "peer", None, 2)));
@@ -97,7 +97,7 @@ fn come_and_go(object: Object) -> [Change; 2] {
 
 fn visitors(are_let_in: bool) -> Namespace {
     let labels = [("visit", if are_let_in { "yes" } else { "no" })].into_iter().collect();
-    Namespace { name: VISITORS.into(), labels, at: None }
+    Namespace { name: VISITORS.into(), labels, mode: None, at: None }
 }
 
 fn mover(is_peer: bool) -> Pod {
@@ -133,6 +133,7 @@ fn policy(name: &str, from: &str, port: u16) -> NetworkPolicy {
     NetworkPolicy {
         id: ObjectRef::new(HERE, name),
         annotations: Labels::default(),
+        mode: None,
         subject: app("subject"),
         policy_types: Some(PolicyTypes { ingress: true, egress: false }),
         ingress: vec![PolicyRule { peers: vec![peer], ports: vec![port], at: None }],

@@ -86,7 +86,7 @@ pub(crate) fn palisade(policies: usize, pods: usize, on_pair: usize, wide: usize
         Object::Policy(policy) => inventory.policies.push(policy),
     });
     let node = generated.node(0).context("a cluster without a node")?;
-    inventory.namespaces.push(Namespace { name: NAMESPACE.into(), labels: Labels::default(), at: None });
+    inventory.namespaces.push(Namespace { name: NAMESPACE.into(), labels: Labels::default(), mode: None, at: None });
     inventory.pods.extend(PairEnd::ALL.map(|end| pod(end, &node)));
     inventory.policies.extend((0..on_pair).map(policy));
     inventory.cluster_policies.extend((0..wide).map(|number| wide::policy(number, wide)));
@@ -142,6 +142,7 @@ fn policy(number: usize) -> NetworkPolicy {
     NetworkPolicy {
         id: ObjectRef::new(NAMESPACE, name),
         annotations: Labels::default(),
+        mode: None,
         subject,
         policy_types: Some(PolicyTypes { ingress: true, egress: true }),
         ingress,

@@ -50,6 +50,7 @@ pub(crate) fn policy(number: usize, count: usize) -> ClusterPolicy {
         kind: ClusterPolicyKind::Cluster,
         name: format!("wide-{number}").into(),
         annotations: Labels::default(),
+        mode: None,
         tier,
         priority: Some(u16::try_from(number).unwrap_or(1000).min(1000)),
         subject: ClusterSubject::Namespaces(subject),

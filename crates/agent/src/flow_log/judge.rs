@@ -6,8 +6,9 @@
 
 use palisade_engine::{
     PolicyProgram,
+    audit::WouldDeny,
     explain::{HalfExplanation, PeerAnswer, PortAnswer, RuleMiss},
-    model::{Cluster, Direction, Endpoint, Flow, Pod, Protocol, Traffic},
+    model::{Cluster, Direction, Endpoint, Flow, Pod, PolicyRef, Protocol, Traffic},
     verdict::{Half, Matched, Outcome},
 };
 use palisade_linux::packet::{self, Tuple, protocol};
@@ -62,6 +63,36 @@ impl Judge<'_> {
         }
     }
 
+    /// The record of a packet that `chain` let pass, though audited policies would deny it.
+    pub(super) fn would_deny(&self, logged: &LoggedPacket, tuple: &Tuple, chain: &DenyChain) -> FlowRecord {
+        let would = self.flow(tuple).and_then(|flow| {
+            let would = self.program.would_deny(self.cluster, &flow, chain.direction)?;
+            Some((would, self.program.explain_with_audited(self.cluster, &flow, chain.direction)?))
+        });
+        let record =
+            FlowRecord { direction: chain.direction.into(), ..self.record(logged, tuple, FlowVerdict::WouldDeny) };
+        let Some((WouldDeny { half, policies }, explanation)) = would else {
+            return FlowRecord { isolated_by: chain.isolating.clone(), audited: chain.policies.clone(), ..record };
+        };
+        let names = |policies: &mut dyn Iterator<Item = &PolicyRef>| {
+            sorted(policies.map(|policy| self.cluster.policy_name(*policy)).collect())
+        };
+        FlowRecord {
+            // Those that isolate besides have nothing to do with it.
+            isolated_by: match half {
+                Half::Denied { .. } => names(&mut policies.iter().filter(|policy| policy.network().is_some())),
+                _ => Vec::new(),
+            },
+            decided_by: match half {
+                Half::DeniedBy(matched) => vec![self.rule(matched)],
+                _ => Vec::new(),
+            },
+            audited: names(&mut policies.iter()),
+            nearest: explanation.misses.first().map(|miss| self.nearest(miss)),
+            ..record
+        }
+    }
+
     /// The record of a packet that passed; `None` when it is no business of this node's pods.
     pub(super) fn accepted(&self, logged: &LoggedPacket, tuple: &Tuple) -> Option<FlowRecord> {
         let judged = |address| match self.cluster.endpoint_of(address) {
@@ -111,6 +142,7 @@ impl Judge<'_> {
             node: self.node.to_owned(),
             isolated_by: Vec::new(),
             decided_by: Vec::new(),
+            audited: Vec::new(),
             nearest: None,
             suppressed: logged.suppressed,
         }

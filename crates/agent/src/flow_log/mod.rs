@@ -1,4 +1,4 @@
-//! What was denied, and why: packets that the kernel logged become lines.
+//! What was denied, or would be, and why: packets that the kernel logged become lines.
 //!
 //! ```text
 //! kernel ──► tap, a thread ──► the agent's loop: judge ──► Line ──┬─► output   a file, or standard output
@@ -25,10 +25,10 @@ use std::{
 use palisade_engine::{
     PolicyProgram,
     compile::ProfileId,
-    model::{Cluster, Name, PolicyRef},
+    model::{Cluster, Mode, Name, PolicyRef},
 };
 pub use palisade_flows::record;
-use palisade_nftables::plan::ACCEPTED;
+use palisade_nftables::plan::{ACCEPTED, AuditChain};
 
 use self::{
     judge::Judge,
@@ -120,18 +120,25 @@ impl FlowLog {
         Ok(())
     }
 
-    /// Takes note of the chains that deny (`denials` of a plan), and of what the program says of them. To be
-    /// called before the plan comes into force.
-    pub fn planned(&mut self, cluster: &Cluster, program: &PolicyProgram, denials: &BTreeMap<String, ProfileId>) {
+    /// Takes note of the chains that deny, and of those that say what audited policies would (`denials` and `audits`
+    /// of a plan), and of what the program says of them. To be called before the plan comes into force.
+    pub fn planned(
+        &mut self,
+        cluster: &Cluster,
+        program: &PolicyProgram,
+        denials: &BTreeMap<String, ProfileId>,
+        audits: &BTreeMap<String, AuditChain>,
+    ) {
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         let chains = chains.get_or_insert_default();
-        if chains.len() == denials.len() && chains.keys().eq(denials.keys()) {
+        let is_planned = |name: &String| denials.contains_key(name) || audits.contains_key(name);
+        if chains.len() == denials.len() + audits.len() && chains.keys().all(is_planned) {
             return;
         }
-        self.retired.retain(|(name, _)| !denials.contains_key(name));
-        let gone = chains.iter().filter(|(name, _)| !denials.contains_key(*name));
+        self.retired.retain(|(name, _)| !is_planned(name));
+        let gone = chains.iter().filter(|(name, _)| !is_planned(name));
         self.retired.extend(gone.map(|(name, chain)| (name.clone(), chain.clone())));
-        chains.retain(|name, _| denials.contains_key(name));
+        chains.retain(|name, _| is_planned(name));
         let excess = self.retired.len().saturating_sub(RETIRED);
         self.retired.drain(..excess);
         for (name, id) in denials {
@@ -146,7 +153,16 @@ impl FlowLog {
                 };
                 let policies = names(&mut profile.tiers.iter().flat_map(|tier| tier.policies.iter().copied()));
                 let isolating = names(&mut profile.isolating().map(PolicyRef::from));
-                DenyChain { direction: profile.direction, policies, isolating }
+                DenyChain { direction: profile.direction, mode: Mode::Enforce, policies, isolating }
+            });
+        }
+        for (name, AuditChain { direction, policies }) in audits {
+            chains.entry(name.clone()).or_insert_with(|| DenyChain {
+                direction: *direction,
+                mode: Mode::Audit,
+                policies: policies.clone(),
+                // A cluster-wide policy is called by its name alone.
+                isolating: policies.iter().filter(|policy| policy.contains('/')).cloned().collect(),
             });
         }
     }
@@ -185,7 +201,10 @@ impl FlowLog {
         let chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         let present = || chains.as_ref()?.get(&packet.prefix);
         let retired = || self.retired.iter().find(|(name, _)| *name == packet.prefix).map(|(_, chain)| chain);
-        present().or_else(retired).map(|chain| judge.denied(packet, tuple, chain))
+        present().or_else(retired).map(|chain| match chain.mode {
+            Mode::Enforce => judge.denied(packet, tuple, chain),
+            Mode::Audit => judge.would_deny(packet, tuple, chain),
+        })
     }
 
     fn send(&mut self, line: &Line) {

@@ -5,19 +5,23 @@
 //! lines seen            those the kernel logged      ─┴► suppressed = dropped - seen, told with the next line
 //! ```
 //!
+//! Of chains that only say what audited policies would deny likewise, apart.
+//!
 //! The two are read at different times. A reading counts only when everything that was logged before it
 //! has been seen: then dropped - seen is never too much, and right as soon as the next reading comes. The
 //! kernel's counter begins again when a chain is made anew; the sums here go on.
 
 use std::collections::BTreeMap;
 
-use palisade_engine::model::Direction;
+use palisade_engine::model::{Direction, Mode};
 
-/// What is known of a chain that denies: it follows from its name, which comes from content.
+/// What is known of a chain that denies, or would: it follows from its name, which comes from content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DenyChain {
     /// Which direction it denies.
     pub direction: Direction,
+    /// Whether it drops, or only says what audited policies would.
+    pub mode: Mode,
     /// The policies that judge, as `namespace/name`, or the name alone of a cluster-wide one; by name.
     pub policies: Vec<String>,
     /// The NetworkPolicies among them, which isolate.
@@ -33,6 +37,7 @@ pub type Denied = BTreeMap<(String, Direction), u64>;
 pub(super) struct Tally {
     chains: BTreeMap<String, Counts>,
     denied: Denied,
+    would_deny: Denied,
     began: bool,
 }
 
@@ -60,13 +65,15 @@ impl Tally {
             self.chains.entry(name.clone()).or_insert_with(fresh);
         }
         // Only policies of chains that are there have a place among the labels of a metric.
-        let present = |key: &(String, Direction)| {
-            self.chains.values().any(|counts| counts.chain.direction == key.1 && counts.chain.policies.contains(&key.0))
-        };
-        self.denied.retain(|key, _| present(key));
-        for counts in self.chains.values() {
-            for policy in &counts.chain.policies {
-                self.denied.entry((policy.clone(), counts.chain.direction)).or_default();
+        for (mode, sums) in [(Mode::Enforce, &mut self.denied), (Mode::Audit, &mut self.would_deny)] {
+            let chains = || self.chains.values().map(|counts| &counts.chain).filter(|chain| chain.mode == mode);
+            sums.retain(|(policy, direction), _| {
+                chains().any(|chain| chain.direction == *direction && chain.policies.contains(policy))
+            });
+            for chain in chains() {
+                for policy in &chain.policies {
+                    sums.entry((policy.clone(), chain.direction)).or_default();
+                }
             }
         }
     }
@@ -106,8 +113,12 @@ impl Tally {
         counts.last = Some(counter);
         // What was counted before anybody listened, or in the last moments of a chain that was made anew, is not missing.
         counts.dropped = if restarted { counts.seen } else { counts.dropped + more };
+        let sums = match counts.chain.mode {
+            Mode::Enforce => &mut self.denied,
+            Mode::Audit => &mut self.would_deny,
+        };
         for policy in &counts.chain.policies {
-            *self.denied.entry((policy.clone(), counts.chain.direction)).or_default() += more;
+            *sums.entry((policy.clone(), counts.chain.direction)).or_default() += more;
         }
         let before = counts.missing;
         counts.missing = before.max(counts.dropped.saturating_sub(counts.seen));
@@ -117,6 +128,11 @@ impl Tally {
     /// The sums by policy and direction.
     pub(super) fn denied(&self) -> &Denied {
         &self.denied
+    }
+
+    /// The sums of what audited policies would deny, likewise.
+    pub(super) fn would_deny(&self) -> &Denied {
+        &self.would_deny
     }
 }
 
@@ -131,7 +147,7 @@ mod tests {
             let policies: Vec<String> = name.split('+').map(|policy| format!("prod/{policy}")).collect();
             (
                 format!("deny-in-{name}"),
-                DenyChain { direction: Direction::Ingress, isolating: policies.clone(), policies },
+                DenyChain { direction: Direction::Ingress, mode: Mode::Enforce, isolating: policies.clone(), policies },
             )
         };
         names.iter().map(chain).collect()

@@ -246,9 +246,10 @@ impl<W: Fn()> Listener<W> {
 
     fn count(&mut self, counters: &[(String, u64)]) {
         let missing: u64 = counters.iter().map(|(chain, counter)| self.tally.read(chain, *counter)).sum();
-        let (denied, logs) = (self.tally.denied().clone(), self.group.is_some());
+        let (denied, would_deny) = (self.tally.denied().clone(), self.tally.would_deny().clone());
+        let logs = self.group.is_some();
         self.status.with(|status| {
-            status.denied = denied;
+            (status.denied, status.would_deny) = (denied, would_deny);
             status.flows.suppressed += if logs { missing } else { 0 };
         });
     }

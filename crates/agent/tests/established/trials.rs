@@ -87,7 +87,7 @@ pub(crate) fn labels() -> Fallible<()> {
     let world = World::up()?;
     let team = |team: &str| {
         let labels = [("team", team)].into_iter().collect();
-        Change::Set(Object::Namespace(Namespace { name: "prod".into(), labels, at: None }))
+        Change::Set(Object::Namespace(Namespace { name: "prod".into(), labels, mode: None, at: None }))
     };
     // Whoever is in a namespace of team a, and is called web.
     let namespaces =

@@ -98,6 +98,7 @@ pub(crate) fn only(from: &str, to: &str) -> NetworkPolicy {
     NetworkPolicy {
         id: ObjectRef::new("prod", format!("{from}-to-{to}")),
         annotations: Labels::default(),
+        mode: None,
         subject: app(to),
         policy_types: None,
         ingress: vec![PolicyRule { peers: vec![peer], ports: Vec::new(), at: None }],
@@ -108,7 +109,7 @@ pub(crate) fn only(from: &str, to: &str) -> NetworkPolicy {
 
 /// Two nodes, three pods, one policy.
 pub(crate) fn small() -> Vec<Change> {
-    let namespace = Namespace { name: "prod".into(), labels: Labels::default(), at: None };
+    let namespace = Namespace { name: "prod".into(), labels: Labels::default(), mode: None, at: None };
     vec![
         Change::Set(Object::Pod(pod("web", "n1", 1))),
         Change::Set(Object::Pod(pod("db", "n1", 2))),
@@ -133,6 +134,8 @@ pub(crate) fn inventory(seed: u64) -> Inventory {
     let generator = Generator::new(seed);
     // Every second one with cluster-wide policies.
     let generator = if seed.is_multiple_of(2) { generator } else { generator.with_cluster_policies() };
+    // And of those, every second one with audited policies.
+    let generator = if seed % 4 < 2 { generator } else { generator.with_modes() };
     let mut inventory = generator.inventory();
     inventory.cluster_policies.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     inventory.resolved.clear();
@@ -174,7 +177,10 @@ pub(crate) fn history(object: &Object, others: &[Object], dice: &mut Dice) -> Ve
             },
             (Object::Node(old), Object::Pod(other)) => old.addresses = other.addresses.iter().collect(),
             (Object::Node(old), Object::Node(other)) => old.addresses = other.addresses.clone(),
-            (Object::Namespace(old), Object::Namespace(other)) => old.labels = other.labels.clone(),
+            (Object::Namespace(old), Object::Namespace(other)) => match dice.below(2) {
+                0 => old.labels = other.labels.clone(),
+                _ => old.mode = other.mode,
+            },
             (Object::ClusterPolicy(old), Object::ClusterPolicy(other)) => {
                 (old.tier, old.priority) = (other.tier, other.priority);
                 (old.ingress, old.egress) = (other.egress.clone(), other.ingress.clone());
@@ -182,6 +188,7 @@ pub(crate) fn history(object: &Object, others: &[Object], dice: &mut Dice) -> Ve
             (Object::Node(old), Object::Namespace(other)) => old.labels = other.labels.clone(),
             (Object::Policy(old), Object::Policy(other)) => {
                 (old.subject, old.ingress) = (other.subject.clone(), other.egress.clone());
+                old.mode = other.mode;
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use palisade_engine::connections::By;
 
-use super::Input;
+use super::{Audited, Input};
 
 /// What ends are grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -94,6 +94,9 @@ pub(crate) struct ConnectionsArguments {
     #[command(flatten)]
     pub(crate) input: Input,
 
+    #[command(flatten)]
+    pub(crate) audited: Audited,
+
     /// The form of the answer
     #[arg(short, long, default_value = "text")]
     pub(crate) output: ConnectionsFormat,
@@ -130,6 +133,9 @@ pub(crate) struct DiffArguments {
 
     #[command(flatten)]
     pub(crate) input: Input,
+
+    #[command(flatten)]
+    pub(crate) audited: Audited,
 
     /// Tell only what becomes of these connections: a table as for `verdicts`, or a flow log
     #[arg(long, value_name = "FILE")]

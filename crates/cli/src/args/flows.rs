@@ -46,7 +46,7 @@ pub(crate) struct FlowArguments {
 pub(crate) enum Logged {
     /// None
     None,
-    /// Those that policies deny
+    /// Those that policies deny, or would if they were not audited
     Denied,
     /// Those that they let pass
     Accepted,
@@ -95,6 +95,7 @@ Exit codes: 0 there were such lines, 1 there were none, 2 could not be told, or 
 
 Examples:
   palisade flows --denied --follow
+  palisade flows --would-deny
   palisade flows --denied --to prod/db --port 5432
   palisade flows --from ns/dev -n 20 -o jsonl | jq .nearest
   kubectl -n kube-system exec ds/palisade -- palisade flows -f
@@ -129,6 +130,10 @@ pub(crate) struct Flows {
     /// Only what was accepted
     #[arg(long)]
     pub(crate) accepted: bool,
+
+    /// Only what passed and audited policies would deny
+    #[arg(long, conflicts_with_all = ["denied", "accepted"])]
+    pub(crate) would_deny: bool,
 
     /// Only from this end; repeatable
     #[arg(long, value_name = "END")]

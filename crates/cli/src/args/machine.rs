@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use palisade_engine::model::Mode;
 
 use super::{FlowArguments, Format, InitArguments, Input, JournalArguments, NameArguments, PodArguments};
 
@@ -36,12 +37,15 @@ The agent watches Namespaces, Nodes, Pods, NetworkPolicies and ClusterNetworkPol
 palisade` true. Nothing is written before all of them were told once; stopping it, however, changes nothing: the rules stay until
 `palisade agent cleanup`. It needs CAP_NET_ADMIN in the node's network namespace.
 
+What policies that are audited (annotation `palisade.dev/mode: audit`) would deny passes and is logged as would-deny.
+
 A connection that a change of policy, labels or namespaces now denies is cut, in both directions, and goes
 on when the change is undone; --established=keep lets it live.
 
 Examples:
   palisade agent --node worker-1
   palisade agent --node worker-1 --unknown-pods=deny --pod-interface veth
+  palisade agent --node worker-1 --mode=audit
   palisade agent --node worker-1 --names-server 10.96.0.10
   palisade agent --node worker-1 --log=denied,accepted --sample 100 --flow-log /var/log/palisade/flows.jsonl
   curl localhost:9402/readyz localhost:9402/metrics
@@ -69,6 +73,10 @@ pub(crate) struct AgentArguments {
     #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) audit_every: u64,
 
+    /// Whether policies are enforced as they say, or all of them audited: nothing is denied, what would be is logged
+    #[arg(long, default_value = "enforce")]
+    pub(crate) mode: ModeArgument,
+
     /// What happens to established connections that a change denies
     #[arg(long, default_value = "cut")]
     pub(crate) established: EstablishedArgument,
@@ -86,6 +94,24 @@ pub(crate) struct AgentArguments {
 
     #[command(flatten)]
     pub(crate) flows: FlowArguments,
+}
+
+/// `--mode`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum ModeArgument {
+    /// Each is what its annotation says, or its namespace's: enforced, or audited
+    Enforce,
+    /// All are audited on this node, whatever they say
+    Audit,
+}
+
+impl From<ModeArgument> for Mode {
+    fn from(argument: ModeArgument) -> Self {
+        match argument {
+            ModeArgument::Enforce => Self::Enforce,
+            ModeArgument::Audit => Self::Audit,
+        }
+    }
 }
 
 /// `--established`.

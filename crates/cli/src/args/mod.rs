@@ -1,5 +1,6 @@
 //! What can be typed: from here come parsing, help, completions and man pages.
 
+mod audited;
 mod check;
 mod connections;
 mod flows;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use palisade_engine::model::Family;
 
 pub(crate) use self::{
+    audited::Audited,
     check::{Check, CheckFormat, FailOn},
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
     flows::{FlowArguments, Flows, FlowsFormat, JournalArguments, JournalFormat, JournalLevel, Logged},

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use palisade_engine::model::{DomainName, Resolved};
 
-use super::{FamilyArgument, Format, Input};
+use super::{Audited, FamilyArgument, Format, Input};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -37,6 +37,9 @@ pub(crate) struct Explain {
     /// What a domain name of a policy resolves to; once for each address
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
     pub(crate) resolve: Vec<Resolved>,
+
+    #[command(flatten)]
+    pub(crate) audited: Audited,
 
     /// The form of the answer
     #[arg(short, long, default_value = "text")]
@@ -78,6 +81,9 @@ pub(crate) struct Verdicts {
     /// What a domain name of a policy resolves to; once for each address
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
     pub(crate) resolve: Vec<Resolved>,
+
+    #[command(flatten)]
+    pub(crate) audited: Audited,
 
     /// The form of the answer
     #[arg(short, long, default_value = "text")]

@@ -85,7 +85,8 @@ pub(super) fn tell_passed_over(checked: &mut Checked) {
 
 /// The findings of every rule that is on, in the order of the input.
 fn lint(cluster: &Cluster, configuration: &Configuration, wishes: &[Wish], networks: &[OddNetwork]) -> Vec<Diagnostic> {
-    let program = PolicyProgram::compile(cluster);
+    // An audited policy is to be right before it is enforced.
+    let program = PolicyProgram::compile(cluster).with_audited();
     let subject = Subject::new(cluster, &program).with(wishes, networks);
     let mut found = Vec::new();
     for lint in REGISTRY {

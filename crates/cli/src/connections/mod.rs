@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use palisade_engine::{
-    Connections, PolicyProgram,
+    Connections,
     connections::EndSet,
     model::{PortRange, Protocol},
     sets::TrafficSet,
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &ConnectionsArguments) -> Result<ExitCode> {
         to: end(&arguments.to)?,
         within: within(&arguments.port)?,
     };
-    let program = PolicyProgram::compile(cluster);
+    let program = arguments.audited.compile(cluster);
     let cuts = [&asked.from, &asked.to].into_iter().flatten().map(|selection| &selection.outside);
     let connections = Connections::cut(cluster, &program, cuts);
     let (from, to) = groups(cluster, &program, &asked);

@@ -7,7 +7,8 @@ use palisade_engine::{
     PolicyProgram,
     compile::{BlockId, Identity, IdentityId, Peers, Rule, RulePeer, SelectorId},
     model::{
-        Cluster, Direction, Name, NetworkPolicy, PodId, PolicyId, PolicyPort, PolicyRule, PortMatch, Protocol, Span,
+        Cluster, Direction, Mode, Name, NetworkPolicy, PodId, PolicyId, PolicyPort, PolicyRule, PortMatch, Protocol,
+        Span,
     },
 };
 
@@ -42,6 +43,10 @@ impl<'a> Printer<'a> {
         self.line(&mut out, "Namespace:", &policy.id.namespace);
         if let Some(place) = self.place(policy.at) {
             self.line(&mut out, "Written at:", &place);
+        }
+        if self.cluster.mode_of(id.into()) == Mode::Audit {
+            let whose = if policy.mode.is_none() { "by its namespace: " } else { "" };
+            self.line(&mut out, "Audited:", &format!("{whose}it denies nothing yet, what it would deny is told"));
         }
         self.line(&mut out, "Policy types:", &self.types(id, policy));
         self.line(&mut out, "Selects:", &self.selects(id, policy));

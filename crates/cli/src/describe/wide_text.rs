@@ -4,7 +4,7 @@ use palisade_engine::{
     compile::{Rule, RulePeer},
     model::{
         Action, ClusterPeer, ClusterPolicyId, ClusterPort, ClusterRule, ClusterSubject, ClusterTier, Direction,
-        LabelSelector, NamespaceScope, Peer, PortRange,
+        LabelSelector, Mode, NamespaceScope, Peer, PortRange,
     },
 };
 
@@ -23,6 +23,9 @@ impl Printer<'_> {
         self.line(&mut out, "Kind:", policy.kind.kind());
         if let Some(place) = self.place(policy.at) {
             self.line(&mut out, "Written at:", &place);
+        }
+        if self.cluster.mode_of(id.into()) == Mode::Audit {
+            self.line(&mut out, "Audited:", "it denies nothing yet, what it would deny is told");
         }
         let place = match policy.priority {
             Some(priority) => format!("{}, priority {priority}", policy.tier),

@@ -9,10 +9,7 @@ mod text;
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Result, bail};
-use palisade_engine::{
-    PolicyProgram,
-    diff::{Difference, State},
-};
+use palisade_engine::diff::{Difference, State};
 
 use self::{rows::Rows, text::Printer};
 use crate::{
@@ -24,7 +21,7 @@ use crate::{
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &DiffArguments) -> Result<ExitCode> {
     let (old, new) = states(arguments)?;
-    let programs = [&old.cluster, &new.cluster].map(PolicyProgram::compile);
+    let programs = [&old.cluster, &new.cluster].map(|cluster| arguments.audited.compile(cluster));
     let [old_program, new_program] = &programs;
     let old_state = State { cluster: &old.cluster, program: old_program };
     let new_state = State { cluster: &new.cluster, program: new_program };

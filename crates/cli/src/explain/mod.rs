@@ -11,7 +11,7 @@ mod words;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use palisade_engine::{PolicyProgram, model::Family, verdict::Outcome};
+use palisade_engine::{model::Family, verdict::Outcome};
 
 pub(crate) use self::report::{HalfReport, Reporter, RuleReport, State};
 use self::{report::Report, text::Printer};
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Explain) -> Result<ExitCode> {
         cases.iter_mut().for_each(|case| case.flow = case.flow.through_service());
     }
 
-    let program = PolicyProgram::compile(cluster);
+    let program = arguments.audited.compile(cluster);
     let reporter = Reporter { cluster, program: &program };
     let reports = distinct(&reporter, &cases, service.as_ref(), arguments.family.map(Into::into));
     let answer = Answer::of(&reports);

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use palisade_engine::{
     PolicyProgram,
-    compile::RuleId,
+    compile::{Counting, RuleId},
     explain::{Explanation, HalfExplanation, PeerAnswer, PortAnswer, RuleMiss},
     model::{Cluster, Direction, Endpoint, Family, PodId, PolicyId, PolicyRef, Span},
+    sets::TrafficSet,
     verdict::{Exemption, Half, Matched, Outcome, Verdict},
 };
 use serde::Serialize;
@@ -86,6 +87,9 @@ pub(crate) struct HalfReport {
     /// What would be said without the cluster-wide rule that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) otherwise: Option<String>,
+    /// What enforcing audited policies would deny of what this end allows now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) would_deny: Option<WouldDenyReport>,
     /// The policies that isolate the subject.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) isolated_by: Vec<PolicyPlace>,
@@ -108,9 +112,21 @@ pub(crate) enum State {
     Undetermined,
 }
 
+/// What enforcing audited policies would deny.
+#[derive(Debug, Serialize)]
+pub(crate) struct WouldDenyReport {
+    /// Which policies would.
+    pub(crate) policies: Vec<PolicyPlace>,
+    /// Of which traffic, where no port was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) traffic: Option<String>,
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct PolicyPlace {
     pub(crate) policy: String,
+    /// Of a NetworkPolicy.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) namespace: String,
     #[serde(flatten)]
     pub(crate) place: Option<Place>,
@@ -248,8 +264,9 @@ impl Reporter<'_> {
             not_a_pod: (state == State::NotAPod).then(|| words.not_a_pod(half.direction)),
             tiers: self.tiers(half, words),
             otherwise: self.next(half),
-            isolated_by: half.isolated_by.iter().map(|policy| self.policy(*policy)).collect(),
-            does_not_affect: does_not_affect.into_iter().map(|policy| self.policy(policy)).collect(),
+            would_deny: self.would_deny(half.direction, words.case),
+            isolated_by: half.isolated_by.iter().map(|policy| self.policy((*policy).into())).collect(),
+            does_not_affect: does_not_affect.into_iter().map(|policy| self.policy(policy.into())).collect(),
             rules,
         }
     }
@@ -284,13 +301,7 @@ impl Reporter<'_> {
     pub(super) fn rule(&self, id: RuleId, says: String) -> RuleReport {
         let origin = self.program.rule(id).origin;
         let at = self.cluster.rule_at(origin.policy, origin.direction, origin.index);
-        let (namespace, policy) = match origin.policy {
-            PolicyRef::Network(id) => {
-                let id = &self.cluster.policy(id).id;
-                (id.namespace.to_string(), id.name.to_string())
-            }
-            PolicyRef::Cluster(_) => (String::new(), self.cluster.policy_name(origin.policy)),
-        };
+        let (namespace, policy) = self.name(origin.policy);
         RuleReport {
             policy,
             namespace,
@@ -303,19 +314,48 @@ impl Reporter<'_> {
         }
     }
 
-    fn policy(&self, id: PolicyId) -> PolicyPlace {
-        let policy = self.cluster.policy(id);
-        PolicyPlace {
-            policy: policy.id.name.to_string(),
-            namespace: policy.id.namespace.to_string(),
-            place: policy.at.map(|span| self.place(span)),
+    fn policy(&self, policy: PolicyRef) -> PolicyPlace {
+        let (namespace, name) = self.name(policy);
+        PolicyPlace { policy: name, namespace, place: self.cluster.policy_at(policy).map(|span| self.place(span)) }
+    }
+
+    /// The namespace of a policy, empty where it has none, and its name.
+    fn name(&self, policy: PolicyRef) -> (String, String) {
+        match policy {
+            PolicyRef::Network(id) => {
+                let id = &self.cluster.policy(id).id;
+                (id.namespace.to_string(), id.name.to_string())
+            }
+            PolicyRef::Cluster(_) => (String::new(), self.cluster.policy_name(policy)),
         }
+    }
+
+    /// What audited policies would deny at one end, where the answer does not count them.
+    fn would_deny(&self, direction: Direction, case: &Case) -> Option<WouldDenyReport> {
+        if self.program.counting() == Counting::WithAudited {
+            return None;
+        }
+        let (policies, traffic) = match case.to.traffic {
+            Some(_) => (self.program.would_deny(self.cluster, &case.flow, direction)?.policies, None),
+            None => {
+                let (traffic, policies) = self.program.would_deny_traffic(self.cluster, &case.flow, direction)?;
+                (policies, Some(in_short(&traffic)))
+            }
+        };
+        let policies = policies.into_iter().map(|policy| self.policy(policy)).collect();
+        Some(WouldDenyReport { policies, traffic })
     }
 
     fn place(&self, span: Span) -> Place {
         let file = self.cluster.sources().name(span.file).to_owned();
         Place { file, line: span.start.line, column: span.start.column }
     }
+}
+
+/// Some traffic, or what it is not where that takes fewer words.
+fn in_short(traffic: &TrafficSet) -> String {
+    let (is, not) = (traffic.to_string(), format!("all but {}", TrafficSet::all().difference(traffic)));
+    if not.len() < is.len() { not } else { is }
 }
 
 fn as_text<S: serde::Serializer>(family: &Option<Family>, serializer: S) -> Result<S::Ok, S::Error> {

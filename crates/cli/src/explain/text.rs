@@ -121,6 +121,18 @@ impl Printer<'_> {
             text.push_str(&hanging("  ", &format!("without that rule: {otherwise}"), 4, self.width));
             text.push('\n');
         }
+        if let Some(would) = &half.would_deny {
+            let what = would.traffic.as_deref().unwrap_or("it");
+            let places = would.policies.iter().map(|policy| match &policy.place {
+                Some(place) => {
+                    format!("{} ({}:{})", policy.policy, self.excerpts.short(&place.file), place.line)
+                }
+                None => policy.policy.clone(),
+            });
+            let places = shortened(&places.collect::<Vec<_>>(), " and ", 3);
+            text.push_str(&hanging("  ", &format!("audited: {places} would deny {what}"), 4, self.width));
+            text.push('\n');
+        }
         text
     }
 

@@ -51,9 +51,10 @@ impl Filter {
             texts.iter().map(|text| end(text).with_context(|| format!("--{flag} {text}"))).collect::<Result<Vec<_>>>()
         };
         let ports = arguments.port.iter().map(|text| port(text).with_context(|| format!("--port {text}")));
-        let verdict = match (arguments.denied, arguments.accepted) {
-            (true, _) => Some(FlowVerdict::Denied),
-            (_, true) => Some(FlowVerdict::Accepted),
+        let verdict = match (arguments.denied, arguments.accepted, arguments.would_deny) {
+            (true, ..) => Some(FlowVerdict::Denied),
+            (_, true, _) => Some(FlowVerdict::Accepted),
+            (.., true) => Some(FlowVerdict::WouldDeny),
             _ => None,
         };
         let (from, to) = (ends(&arguments.from, "from")?, ends(&arguments.to, "to")?);

@@ -163,7 +163,10 @@ fn reasons(record: &FlowRecord, flow: &Flow) -> Vec<String> {
         (FlowVerdict::Denied | FlowVerdict::WouldDeny, rules) => format!(", denied by {}", rules.join(" and ")),
         (FlowVerdict::Accepted, rules) => format!(", allowed by {}", rules.join(" and ")),
     };
-    reasons.push(format!("{judged}: {isolated}{decided}"));
+    reasons.push(match record.audited.as_slice() {
+        [] => format!("{judged}: {isolated}{decided}"),
+        audited => format!("{judged}: audited {} would deny it", plain(&screen::shortened(audited, ", ", 4))),
+    });
     if let Some(nearest) = &record.nearest {
         let missed = match nearest.missed {
             Missed::Peer => "of another peer",
@@ -174,7 +177,9 @@ fn reasons(record: &FlowRecord, flow: &Flow) -> Vec<String> {
     }
     if record.suppressed > 0 {
         let packets = counted(record.suppressed, "more packet was", "more packets were");
-        reasons.push(format!("{packets} dropped by the same policies, and not logged"));
+        let what =
+            if record.verdict == FlowVerdict::WouldDeny { "of the same kind" } else { "dropped by the same policies" };
+        reasons.push(format!("{packets} {what}, and not logged"));
     }
     reasons
 }

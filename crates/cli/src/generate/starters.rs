@@ -175,6 +175,7 @@ impl Maker<'_> {
         NetworkPolicy {
             id: ObjectRef::new(self.namespace.clone(), name),
             annotations: Default::default(),
+            mode: None,
             subject,
             policy_types: Some(types),
             ingress,

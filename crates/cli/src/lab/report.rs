@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_engine::{
     PolicyProgram, Verdict,
-    model::{Cluster, Family, PolicyRef, Protocol, Resolved, Traffic},
+    model::{Cluster, Direction, Family, PolicyRef, Protocol, Resolved, Traffic},
     verdict::{Half, Outcome as Predicted},
 };
 use palisade_lab::{
-    enforcement::{FlowResult, Observed, Report},
+    enforcement::{Audit, FlowResult, Observed, Report},
     sandbox::Means,
 };
 
@@ -204,7 +204,17 @@ impl<'a> Outcome<'a> {
             Observed::Lost => "nothing came back, and no ruleset reports a drop".to_owned(),
             Observed::Refused(why) => format!("it was answered: {why}"),
         };
-        format!("predicted {predicted}{expected}; {observed}")
+        let ends = |found: &BTreeSet<Direction>| match found.iter().map(ToString::to_string).collect::<Vec<_>>() {
+            none if none.is_empty() => "neither end".to_owned(),
+            ends => ends.join(" and "),
+        };
+        let Audit { predicted: foretold, observed: logged } = &result.audit;
+        let audited = if foretold == logged {
+            String::new()
+        } else {
+            format!("; audited policies would deny it at {}, and {} logged it", ends(foretold), ends(logged))
+        };
+        format!("predicted {predicted}{expected}; {observed}{audited}")
     }
 
     /// The policies that isolate an end for which no rule allows it.
@@ -294,6 +304,7 @@ impl<'a> Outcome<'a> {
             "predicted": word(result.predicted),
             "observed": observed,
             "by": by,
+            "wouldDeny": result.audit.observed.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "expected": trial.expected.map(Expected::word),
             "asPredicted": result.as_predicted(),
             "asExpected": trial.expected.map(|_| as_expected(trial, result)),
@@ -375,7 +386,8 @@ mod tests {
 
     #[test]
     fn an_undetermined_prediction_never_agrees() {
-        let result = FlowResult { predicted: Predicted::Undetermined, observed: Observed::Reached };
+        let result =
+            FlowResult { predicted: Predicted::Undetermined, observed: Observed::Reached, audit: Audit::default() };
         assert!(!result.as_predicted());
     }
 }

@@ -7,12 +7,14 @@
 //! table      a reboot, a hand that meddles, a full conntrack table
 //! forged     packets that say they are somebody else's
 //! names      domain names: first packets, time, hostile answers, no agent
+//! audited    a shop under audit, enforced, and under audit again
 //! processes  kill -9 while connections go on, two agents at once
 //! ```
 //!
 //! Netlink that fails at its n-th message is in crates/agent/tests/failing.rs.
 
 mod api;
+mod audited;
 mod forged;
 mod names;
 mod objects;
@@ -47,6 +49,8 @@ const FAULTS: &[Fault] = &[
     ("forged_source_addresses", false, forged::source_addresses),
     ("the_first_packet_to_a_name_passes", true, names::first_syn),
     ("names_have_their_time_and_are_not_believed_blindly", true, names::time_and_trust),
+    ("a_shop_is_audited_and_enforced", false, audited::shop),
+    ("nodes_that_audit", false, audited::nodes),
     ("killed_at_any_moment", false, processes::killed_at_any_moment),
     ("two_agents_at_once", false, processes::two_at_once),
 ];

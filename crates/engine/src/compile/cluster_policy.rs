@@ -53,7 +53,9 @@ impl PolicyProgram {
             ClusterTier::Baseline => Tier::Baseline,
         };
         let selected: Vec<IdentityId> = self.selected(subjects).collect();
-        self.profiles.add(PolicyHalf { policy: policy_ref, tier, direction, subjects, rules }, selected.into_iter());
+        let mode = cluster.mode_of(policy_ref);
+        let half = PolicyHalf { policy: policy_ref, tier, direction, subjects, rules, mode };
+        self.profiles.add(half, selected.into_iter());
     }
 
     fn cluster_rule(&mut self, cluster: &Cluster, origin: RuleOrigin, rule: &ClusterRule) -> RuleId {

@@ -28,13 +28,13 @@ use self::{identity::Identities, nodes::NodeSets, profile::Profiles, scope::Sele
 pub use self::{
     identity::{Identity, IdentityId},
     nodes::NodeSetId,
-    profile::{Otherwise, Profile, ProfileId, Tier, TierRules},
+    profile::{Counting, Otherwise, Profile, ProfileId, Tier, TierRules},
     rule::{Action, Peers, Ports, Rule, RuleId, RuleOrigin, RulePeer, RulePort, RulePorts},
     selector::RequirementId,
     update::Touched,
 };
 use crate::{
-    model::{Cluster, ClusterTier, Direction, DomainName, NodeId, PodId, PolicyRef},
+    model::{Cluster, ClusterTier, Direction, DomainName, Mode, NodeId, PodId, PolicyRef},
     sets::PrefixSet,
 };
 
@@ -64,6 +64,8 @@ pub struct PolicyProgram {
     nodes: NodeSets,
     rules: Vec<Rule>,
     profiles: Profiles,
+    /// Which policies count where nobody says.
+    counting: Counting,
 }
 
 impl PolicyProgram {
@@ -83,11 +85,12 @@ impl PolicyProgram {
             nodes: NodeSets::new(cluster),
             rules: Vec::new(),
             profiles: Profiles::default(),
+            counting: Counting::Enforced,
         };
         for direction in Direction::ALL {
             program.add_cluster_halves(cluster, ClusterTier::Admin, direction);
             for (id, policy) in cluster.policies() {
-                program.add_half(id, policy, direction);
+                program.add_half(cluster, id, policy, direction);
             }
             program.add_cluster_halves(cluster, ClusterTier::Baseline, direction);
             for identity in program.identity_ids() {
@@ -95,6 +98,18 @@ impl PolicyProgram {
             }
         }
         program
+    }
+
+    /// The same program, whose every answer counts the audited policies too: what enforcing them would come to.
+    #[must_use]
+    pub fn with_audited(mut self) -> Self {
+        self.counting = Counting::WithAudited;
+        self
+    }
+
+    /// Which policies count for its answers.
+    pub fn counting(&self) -> Counting {
+        self.counting
     }
 
     fn identity_ids(&self) -> impl Iterator<Item = IdentityId> + use<> {
@@ -185,7 +200,20 @@ impl PolicyProgram {
 
     /// The profile that judges an identity in a direction.
     pub fn profile_of(&self, identity: IdentityId, direction: Direction) -> ProfileId {
-        self.profiles.of(identity, direction)
+        self.profile_counting(identity, direction, self.counting)
+    }
+
+    /// The profile that judges an identity in a direction when these policies count. The two are one where no
+    /// audited policy selects the identity.
+    pub fn profile_counting(&self, identity: IdentityId, direction: Direction, counting: Counting) -> ProfileId {
+        self.profiles.of(identity, direction, counting)
+    }
+
+    /// Whether a policy is audited; one that has no say is not.
+    pub fn is_audited(&self, policy: impl Into<PolicyRef>) -> bool {
+        let policy = policy.into();
+        let mut halves = Direction::ALL.into_iter().filter_map(|direction| self.profiles.half(policy, direction));
+        halves.next().is_some_and(|half| half.mode == Mode::Audit)
     }
 
     /// The nodes that a `nodes` peer selects, by [`NodeId::index`].

@@ -8,14 +8,22 @@ use super::{
 };
 use crate::{
     compile::{BlockId, IdentityId},
-    model::{Direction, Name, NamespaceScope, NetworkPolicy, Peer, PolicyId, PolicyRule, PortMatch, PortRange},
+    model::{
+        Cluster, Direction, Name, NamespaceScope, NetworkPolicy, Peer, PolicyId, PolicyRule, PortMatch, PortRange,
+    },
     sets::PrefixSet,
 };
 
 impl PolicyProgram {
     /// Compiles what a policy says in one direction, and notes whom it selects. Says who that is; nobody, when
     /// it does not affect this direction.
-    pub(super) fn add_half(&mut self, id: PolicyId, policy: &NetworkPolicy, direction: Direction) -> Vec<IdentityId> {
+    pub(super) fn add_half(
+        &mut self,
+        cluster: &Cluster,
+        id: PolicyId,
+        policy: &NetworkPolicy,
+        direction: Direction,
+    ) -> Vec<IdentityId> {
         if !affects(policy, direction) {
             return Vec::new();
         }
@@ -27,8 +35,9 @@ impl PolicyProgram {
             .map(|(index, rule)| self.add_rule(RuleOrigin { policy: id.into(), direction, index }, namespace, rule))
             .collect();
         let selected: Vec<IdentityId> = self.selected(subjects).collect();
+        let mode = cluster.mode_of(id.into());
         self.profiles.add(
-            PolicyHalf { policy: id.into(), tier: Tier::NetworkPolicy, direction, subjects, rules },
+            PolicyHalf { policy: id.into(), tier: Tier::NetworkPolicy, direction, subjects, rules, mode },
             selected.iter().copied(),
         );
         selected

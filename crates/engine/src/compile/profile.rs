@@ -1,11 +1,12 @@
 //! Profiles: the ordered rules that judge an identity in one direction, over all tiers.
 //!
-//! Identities under the same policies share one profile: 100,000 pods have hundreds, not thousands.
+//! Identities under the same policies share one profile: 100,000 pods have hundreds, not thousands. Where audited
+//! policies select an identity it has a second one, with them: what enforcing them would come to.
 
 use rustc_hash::FxHashMap;
 
 use super::{IdentityId, RuleId, SelectorId};
-use crate::model::{Direction, PolicyId, PolicyRef};
+use crate::model::{Direction, Mode, PolicyId, PolicyRef};
 
 /// A profile of one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +17,16 @@ impl ProfileId {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+}
+
+/// Which policies count for an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counting {
+    /// Those that are enforced: what passes.
+    #[default]
+    Enforced,
+    /// The audited ones too: what would pass if they were enforced.
+    WithAudited,
 }
 
 /// The tiers in the order in which they are asked (ClusterNetworkPolicy API, v1alpha2).
@@ -81,6 +92,7 @@ pub(super) struct PolicyHalf {
     pub(super) direction: Direction,
     pub(super) subjects: SelectorId,
     pub(super) rules: Vec<RuleId>,
+    pub(super) mode: Mode,
 }
 
 /// A half of this program; the number is never used again.
@@ -97,8 +109,10 @@ pub(super) struct Profiles {
     by_subjects: FxHashMap<SelectorId, Vec<HalfId>>,
     /// By identity and direction, ascending.
     selected_by: Vec<[Vec<HalfId>; 2]>,
-    /// By identity and direction.
+    /// By identity and direction: of the enforced policies.
     of_identity: Vec<[ProfileId; 2]>,
+    /// Of the audited ones too, where some select the identity.
+    with_audited: FxHashMap<(IdentityId, Direction), ProfileId>,
 }
 
 impl Profiles {
@@ -109,8 +123,12 @@ impl Profiles {
 
     /// The profile that judges an identity in a direction.
     #[expect(clippy::indexing_slicing, reason = "INVARIANT of PolicyProgram: one pair an identity")]
-    pub(super) fn of(&self, identity: IdentityId, direction: Direction) -> ProfileId {
-        self.of_identity[identity.0 as usize][direction as usize]
+    pub(super) fn of(&self, identity: IdentityId, direction: Direction, counting: Counting) -> ProfileId {
+        let enforced = self.of_identity[identity.0 as usize][direction as usize];
+        match counting {
+            Counting::Enforced => enforced,
+            Counting::WithAudited => self.with_audited.get(&(identity, direction)).copied().unwrap_or(enforced),
+        }
     }
 
     /// What a policy comes to in a direction; `None` when it affects nobody there.
@@ -171,18 +189,31 @@ impl Profiles {
         }
     }
 
-    /// Gives an identity the profile that goes with what selects it. Says whether it is another one.
+    /// Gives an identity the profiles that go with what selects it. Says whether one of them is another one.
     pub(super) fn settle(&mut self, identity: IdentityId, direction: Direction) -> bool {
         self.reach(identity);
         let pair = self.selected_by.get(identity.0 as usize);
-        let halves = pair.and_then(|pair| pair.get(direction as usize)).cloned().unwrap_or_default();
-        let id = *self.ids.entry((direction, halves)).or_insert_with_key(|(direction, halves)| {
+        let all = pair.and_then(|pair| pair.get(direction as usize)).cloned().unwrap_or_default();
+        let is_enforced = |id: &HalfId| self.halves.get(*id as usize).is_some_and(|half| half.mode == Mode::Enforce);
+        let enforced: Vec<HalfId> = all.iter().copied().filter(is_enforced).collect();
+        let with_audited = (enforced.len() < all.len()).then(|| self.intern(direction, all));
+        let id = self.intern(direction, enforced);
+        let slot = self.of_identity.get_mut(identity.0 as usize).and_then(|pair| pair.get_mut(direction as usize));
+        let differs = slot.is_some_and(|slot| std::mem::replace(slot, id) != id);
+        let before = match with_audited {
+            Some(id) => self.with_audited.insert((identity, direction), id),
+            None => self.with_audited.remove(&(identity, direction)),
+        };
+        differs || before != with_audited
+    }
+
+    /// The profile of these halves, ascending.
+    fn intern(&mut self, direction: Direction, halves: Vec<HalfId>) -> ProfileId {
+        *self.ids.entry((direction, halves)).or_insert_with_key(|(direction, halves)| {
             let halves = halves.iter().filter_map(|id| self.halves.get(*id as usize));
             self.list.push(profile(*direction, halves.collect()));
             ProfileId(u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX))
-        });
-        let slot = self.of_identity.get_mut(identity.0 as usize).and_then(|pair| pair.get_mut(direction as usize));
-        slot.is_some_and(|slot| std::mem::replace(slot, id) != id)
+        })
     }
 
     /// Makes room for an identity.

@@ -4,6 +4,7 @@
 //! a pod               its identity; when that is new, the selectors that may select it, and its profiles
 //! a namespace's labels  the selectors whose namespaceSelector holds there and did not, or the other way round
 //! a policy            its rules, and the profiles of the identities that it selects
+//! whether it is audited  these profiles
 //! ```
 //!
 //! Nothing is taken out of the program's lists: what has gone is not referred to any more.
@@ -13,7 +14,7 @@ use std::net::IpAddr;
 use rustc_hash::FxHashSet;
 
 use super::{IdentityId, PolicyProgram, SelectorId, identity::Placed, scope::Flip};
-use crate::model::{Cluster, Direction, Labels, Name, NetworkPolicy, Pod, PodAddresses, PodId, PolicyId};
+use crate::model::{Cluster, Direction, Labels, Mode, Name, NetworkPolicy, Pod, PodAddresses, PodId, PolicyId};
 
 /// What became different since the last time it was asked for: what to look at again, not what it was or is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,7 +104,7 @@ impl PolicyProgram {
             self.put_pod(pod, now, now.addresses, touched);
         }
         for direction in Direction::ALL {
-            for identity in self.add_half(id, policy, direction) {
+            for identity in self.add_half(cluster, id, policy, direction) {
                 self.settle(identity, direction, touched);
             }
         }
@@ -121,6 +122,23 @@ impl PolicyProgram {
             }
         }
         rules
+    }
+
+    /// Takes in whether a policy is enforced or audited now.
+    pub(crate) fn set_mode(&mut self, id: PolicyId, mode: Mode, touched: &mut Touched) {
+        for direction in Direction::ALL {
+            let Some(mut half) = self.profiles.half(id.into(), direction).cloned() else { continue };
+            if half.mode == mode {
+                continue;
+            }
+            half.mode = mode;
+            let selected: Vec<IdentityId> = self.selected(half.subjects).collect();
+            self.profiles.remove(id.into(), direction, selected.iter().copied());
+            self.profiles.add(half, selected.iter().copied());
+            for identity in selected {
+                self.settle(identity, direction, touched);
+            }
+        }
     }
 
     /// How many identities have no pod any more.

@@ -412,6 +412,7 @@ mod tests {
                 rule(Vec::new(), &[(100, 100)]),
             ],
             annotations: Labels::default(),
+            mode: None,
             egress: Vec::new(),
             at: None,
         };

@@ -16,7 +16,8 @@ use std::fmt;
 use ipnet::IpNet;
 
 use super::{
-    Cluster, ClusterPolicyId, Direction, DomainName, LabelSelector, Labels, Name, PolicyId, PortRange, Protocol, Span,
+    Cluster, ClusterPolicyId, Direction, DomainName, LabelSelector, Labels, Mode, Name, PolicyId, PortRange, Protocol,
+    Span,
 };
 
 /// What a rule does with the traffic it matches.
@@ -120,8 +121,10 @@ pub struct ClusterPolicy {
     pub kind: ClusterPolicyKind,
     /// `metadata.name`.
     pub name: Name,
-    /// `metadata.annotations`; they decide nothing of what is allowed.
+    /// `metadata.annotations`; what decides anything of them is in `mode`.
     pub annotations: Labels,
+    /// What its annotation says of enforcing it; `None`: nothing, so it is enforced.
+    pub mode: Option<Mode>,
     /// Its tier.
     pub tier: ClusterTier,
     /// `spec.priority`, the smallest first; `None` for a BaselineAdminNetworkPolicy, which comes last.

@@ -193,7 +193,7 @@ pub(super) fn with_implied<'a>(
     for ObjectRef { namespace, .. } in mentioned {
         if !namespaces.contains_key(namespace) {
             let labels = [(Name::from(METADATA_NAME), namespace.clone())].into_iter().collect();
-            namespaces.insert(namespace.clone(), Namespace { name: namespace.clone(), labels, at: None });
+            namespaces.insert(namespace.clone(), Namespace { name: namespace.clone(), labels, mode: None, at: None });
         }
     }
     namespaces

@@ -20,6 +20,7 @@ mod domain;
 mod flow;
 mod inventory;
 mod labels;
+mod mode;
 mod names;
 mod objects;
 mod policy;
@@ -38,6 +39,7 @@ pub use domain::{DomainName, NotADomainName, Resolution, Resolved, resolution};
 pub use flow::{Endpoint, Flow, NoCommonFamily, Side, Traffic};
 pub use inventory::{Conflict, Inventory, ObjectKind};
 pub use labels::{LabelSelector, Labels, Operator, Requirement};
+pub use mode::Mode;
 pub use names::{Name, ObjectRef};
 pub use objects::{
     EndpointSlice, Namespace, Node, OwnerRef, Phase, Pod, PodTemplate, Service, ServicePort, ServiceType,

@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
-use super::{ContainerPort, LabelSelector, Labels, Name, ObjectRef, PodAddresses, Protocol, Span};
+use super::{ContainerPort, LabelSelector, Labels, Mode, Name, ObjectRef, PodAddresses, Protocol, Span};
 
 /// A Namespace.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Namespace {
     pub name: Name,
     /// `metadata.labels`; in a [`super::Cluster`] always with `kubernetes.io/metadata.name`.
     pub labels: Labels,
+    /// What its annotation says of enforcing the NetworkPolicies in it that say nothing themselves.
+    pub mode: Option<Mode>,
     /// Where the object was written; `None` for one that is only mentioned.
     pub at: Option<Span>,
 }

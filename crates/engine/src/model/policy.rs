@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::{LabelSelector, Labels, Name, ObjectRef, PortRange, Protocol, Span};
+use super::{LabelSelector, Labels, Mode, Name, ObjectRef, PortRange, Protocol, Span};
 
 /// A direction, seen from the pod that a policy selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,8 +43,10 @@ pub struct PolicyTypes {
 pub struct NetworkPolicy {
     /// Its namespace and name.
     pub id: ObjectRef,
-    /// `metadata.annotations`; they decide nothing of what is allowed.
+    /// `metadata.annotations`; what decides anything of them is in `mode`.
     pub annotations: Labels,
+    /// What its annotation says of enforcing it; `None`: nothing, so its namespace's counts.
+    pub mode: Option<Mode>,
     /// `spec.podSelector`: which pods of its namespace it selects.
     pub subject: LabelSelector,
     /// `spec.policyTypes`; `None` when missing, null or empty: then the default counts.

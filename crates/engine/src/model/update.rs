@@ -196,6 +196,7 @@ fn no_policy() -> NetworkPolicy {
     NetworkPolicy {
         id: ObjectRef::new("", ""),
         annotations: Labels::default(),
+        mode: None,
         subject: LabelSelector::everything(),
         policy_types: None,
         ingress: Vec::new(),

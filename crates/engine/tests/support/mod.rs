@@ -103,6 +103,7 @@ pub(crate) fn policy<const I: usize, const E: usize>(
     NetworkPolicy {
         id: object(id),
         annotations: palisade_engine::model::Labels::default(),
+        mode: None,
         subject: selector(subject),
         policy_types: (types != "-").then_some(given),
         ingress: ingress.into(),
@@ -176,7 +177,7 @@ pub(crate) fn node(name: &str, addresses: &[&str]) -> Node {
 }
 
 pub(crate) fn namespace(name: &str, text: &str) -> Namespace {
-    Namespace { name: name.into(), labels: labels(text), at: None }
+    Namespace { name: name.into(), labels: labels(text), mode: None, at: None }
 }
 
 pub(crate) fn workload(kind: WorkloadKind, id: &str, replicas: u32) -> Workload {

@@ -33,13 +33,16 @@ fn strategy() -> impl Strategy<Value = Line> {
         58 => FlowProtocol::Icmpv6,
         other => FlowProtocol::Other(other),
     });
-    let first = (any::<bool>(), 0_i64..4_000_000_000_000, directions, protocol, end.clone(), end);
-    let lists = (prop::collection::vec(name, 0..3), prop::collection::vec(rule, 0..3), prop::option::of(nearest));
+    let verdict = prop::sample::select(vec![FlowVerdict::Denied, FlowVerdict::Accepted, FlowVerdict::WouldDeny]);
+    let first = (verdict, 0_i64..4_000_000_000_000, directions, protocol, end.clone(), end);
+    let names = || prop::collection::vec(name, 0..3);
+    let lists = (names(), prop::collection::vec(rule, 0..3), names(), prop::option::of(nearest));
     let flow = (first, name, lists, any::<u64>()).prop_map(|(first, node, lists, suppressed)| {
-        let ((denied, at, direction, protocol, src, dst), (isolated_by, decided_by, nearest)) = (first, lists);
+        let ((verdict, at, direction, protocol, src, dst), (isolated_by, decided_by, audited, nearest)) =
+            (first, lists);
         Line::Flow(Box::new(FlowRecord {
             time: Timestamp::from_millisecond(at).unwrap(),
-            verdict: if denied { FlowVerdict::Denied } else { FlowVerdict::Accepted },
+            verdict,
             direction,
             protocol,
             src,
@@ -47,6 +50,7 @@ fn strategy() -> impl Strategy<Value = Line> {
             node,
             isolated_by,
             decided_by,
+            audited,
             nearest,
             suppressed,
         }))

@@ -6,6 +6,7 @@
 pub(crate) mod kind;
 pub(crate) mod labels;
 pub(crate) mod metadata;
+pub(crate) mod mode;
 pub(crate) mod namespace_and_node;
 pub(crate) mod pod;
 pub(crate) mod pod_spec;

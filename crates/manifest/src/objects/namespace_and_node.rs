@@ -3,13 +3,14 @@
 use ipnet::IpNet;
 use palisade_engine::model::{Namespace, Node, ObjectKind};
 
-use super::{metadata, value};
+use super::{metadata, mode, value};
 use crate::{check::cidr, context::Context, field::Field};
 
-/// A Namespace: its labels.
+/// A Namespace: its labels, and whether its policies are audited.
 pub(crate) fn namespace(cx: &mut Context<'_>, root: &Field<'_>) -> Option<Namespace> {
     let metadata = metadata::read(cx, root, ObjectKind::Namespace)?;
-    Some(Namespace { name: metadata.id.name, labels: metadata.labels, at: Some(cx.value_span(root)) })
+    let mode = mode::read(cx, root);
+    Some(Namespace { name: metadata.id.name, labels: metadata.labels, mode, at: Some(cx.value_span(root)) })
 }
 
 /// A Node: its labels, the IP addresses among `status.addresses`, and `spec.podCIDRs`.

@@ -6,7 +6,13 @@
 
 use palisade_engine::model::{Direction, LabelSelector, NetworkPolicy, ObjectKind, PolicyTypes};
 
-use crate::{check::near, context::Context, field::Field, objects::metadata, yaml::View};
+use crate::{
+    check::near,
+    context::Context,
+    field::Field,
+    objects::{metadata, mode},
+    yaml::View,
+};
 
 pub(crate) mod cluster;
 mod ip_block;
@@ -22,6 +28,7 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>) -> Option<NetworkPoli
     status(cx, root);
     let metadata = metadata::read(cx, root, ObjectKind::NetworkPolicy);
     let annotations = cx.harmless(|cx| metadata_fields::check(cx, root));
+    let mode = mode::read(cx, root);
 
     let spec = root.get("spec").filter(|spec| cx.expect_mapping(spec));
     let (mut subject, mut policy_types) = (LabelSelector::everything(), None);
@@ -36,7 +43,7 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>) -> Option<NetworkPoli
         egress = rules::read(cx, spec, Direction::Egress);
     }
     let at = Some(cx.value_span(root));
-    Some(NetworkPolicy { id: metadata?.id, annotations, subject, policy_types, ingress, egress, at })
+    Some(NetworkPolicy { id: metadata?.id, annotations, mode, subject, policy_types, ingress, egress, at })
 }
 
 /// `spec.policyTypes`: `None` when it is null or empty.

@@ -11,6 +11,8 @@
 //!                  return = this direction allows; the packet goes on to the other direction
 //!                  goto the chain that logs, counts and drops, but for neighbour discovery, and for what a
 //!                  Service brought back to the pod that sent it
+//! where policies   jump to the chain of the enforced ones, then goto that of all, which is built alike: but what
+//!   are audited    it denies is logged, counted, and returns
 //! ```
 //!
 //! [`plan`] plans all of it, a [`Planner`] goes on from there: what a change touches is planned anew.
@@ -35,6 +37,7 @@ use palisade_engine::{
 };
 
 pub use self::planner::Planner;
+pub use self::profile::AuditChain;
 pub use self::unknown::{LocalPrefixes, Misfit, UNKNOWN_POD, UnknownPods, closed};
 use crate::{
     draft::Draft,
@@ -60,6 +63,9 @@ pub struct Options {
 
 /// The prefix of the log of accepted connections: no name of a chain that denies.
 pub const ACCEPTED: &str = "accepted";
+
+/// How the names of the chains begin that log what audited policies would deny.
+pub const WOULD_DENY: &str = "would-deny-";
 
 /// The logging of accepted connections: of one of so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +99,9 @@ pub struct Plan {
     pub ruleset: Ruleset,
     /// The profiles behind each chain that drops, by its name, which is also the prefix of its log.
     pub denials: BTreeMap<Name, ProfileId>,
-    /// How many profiles isolate a pod of this node.
+    /// The chains that log what audited policies would deny, likewise.
+    pub audits: BTreeMap<Name, AuditChain>,
+    /// How many profiles isolate a pod of this node, or would.
     pub profiles: usize,
 }
 
@@ -103,7 +111,8 @@ pub struct Plan {
 pub fn plan(cluster: &Cluster, program: &PolicyProgram, node: NodeId, options: &Options) -> Plan {
     let mut draft = Draft::default();
     let planner = Planner::new(cluster, program, node, options.clone(), &mut draft);
-    Plan { ruleset: draft.into_ruleset(), denials: planner.denials().clone(), profiles: planner.profiles() }
+    let (denials, audits, profiles) = (planner.denials().clone(), planner.audits().clone(), planner.profiles());
+    Plan { ruleset: draft.into_ruleset(), denials, audits, profiles }
 }
 
 /// Sends on what belongs to no connection that stands, nor is an error about one. For all others the end of the chain

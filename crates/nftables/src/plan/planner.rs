@@ -21,7 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     JUDGE, Options, forward, judge, map_name,
     peers::{NamedPortIndex, PodSet, Who},
-    profile::{Piece, PieceKey, ProfilePlanner, piece_key},
+    profile::{AuditChain, Piece, PieceKey, ProfilePlanner, piece_key},
     self_name, source,
     unknown::{Misfit, UnknownPods, hold, know, outside_of},
 };
@@ -45,6 +45,7 @@ pub struct Planner {
     chain_users: FxHashMap<Name, usize>,
     set_users: FxHashMap<Name, usize>,
     denials: BTreeMap<Name, ProfileId>,
+    audits: BTreeMap<Name, AuditChain>,
     pod_sets: FxHashMap<Name, PodSet>,
     /// The sets of addresses that are learned, each with the names that they are learned from.
     learned: BTreeMap<Name, Vec<DomainName>>,
@@ -98,6 +99,7 @@ impl Planner {
             chain_users: FxHashMap::default(),
             set_users: FxHashMap::default(),
             denials: BTreeMap::new(),
+            audits: BTreeMap::new(),
             pod_sets: FxHashMap::default(),
             learned: BTreeMap::new(),
             by_selector: FxHashMap::default(),
@@ -170,6 +172,11 @@ impl Planner {
         &self.denials
     }
 
+    /// The chains that log what audited policies would deny, by name, which is also the prefix of their log.
+    pub fn audits(&self) -> &BTreeMap<Name, AuditChain> {
+        &self.audits
+    }
+
     /// The sets of addresses that are learned, each with the names that they are learned from. They are part of
     /// the ruleset, but for their elements.
     pub fn learned(&self) -> &BTreeMap<Name, Vec<DomainName>> {
@@ -186,9 +193,9 @@ impl Planner {
         pods.flat_map(|pod| pod.addresses.iter()).collect()
     }
 
-    /// How many profiles isolate a pod of this node.
+    /// How many profiles isolate a pod of this node, or would.
     pub fn profiles(&self) -> usize {
-        let profiles: FxHashSet<ProfileId> = self.pieces.keys().map(|(profile, _)| *profile).collect();
+        let profiles: FxHashSet<ProfileId> = self.pieces.keys().flat_map(PieceKey::profiles).collect();
         profiles.len()
     }
 
@@ -308,7 +315,7 @@ impl Planner {
     fn install(&mut self, sight: Sight<'_>, key: &PieceKey, users: usize, draft: &mut Draft) -> Installed {
         let Sight { cluster, program } = sight;
         let planner = ProfilePlanner::new(cluster, program, &self.options, &self.ports, &self.families);
-        let Piece { chain, chains, sets, pods, learned, denials, ports } = planner.plan(key);
+        let Piece { chain, chains, sets, pods, learned, denials, audits, ports } = planner.plan(key);
         let learns = !learned.is_empty();
         self.learned.extend(learned);
         let names = (chains.keys().cloned().collect(), sets.keys().chain(pods.keys()).cloned().collect());
@@ -329,7 +336,8 @@ impl Planner {
                 draft.put_chain(&name, chain);
             }
         }
-        self.denials.extend(denials.into_iter().map(|name| (name, key.0)));
+        self.denials.extend(denials);
+        self.audits.extend(audits);
         let (chains, sets) = names;
         Installed { users, chain, chains, sets, learns, ports }
     }
@@ -339,6 +347,7 @@ impl Planner {
             if discount(&mut self.chain_users, name) {
                 draft.remove_chain(name);
                 self.denials.remove(name);
+                self.audits.remove(name);
             }
         }
         for name in &piece.sets {

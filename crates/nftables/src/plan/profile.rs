@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use palisade_engine::{
     PolicyProgram,
     compile::{
-        Action, IdentityId, Otherwise, Peers, Ports, ProfileId, Rule as PolicyRule, RulePeer, RulePorts, Tier,
-        TierRules,
+        Action, Counting, IdentityId, Otherwise, Peers, Ports, ProfileId, Rule as PolicyRule, RulePeer, RulePorts,
+        Tier, TierRules,
     },
-    model::{Cluster, Direction, DomainName, Family, PortRange, Protocol},
+    model::{Cluster, Direction, DomainName, Family, Mode, PolicyRef, PortRange, Protocol},
 };
 use rustc_hash::FxHashMap;
 
 use super::{
-    Options,
+    Options, WOULD_DENY,
     cells::{Cells, Decisions, Entry, Traffic},
     names::content_name,
     neighbour_discovery,
@@ -42,28 +42,54 @@ pub(super) struct Piece {
     pub(super) pods: BTreeMap<Name, PodSet>,
     /// What is learned from for some of the sets.
     pub(super) learned: BTreeMap<Name, Vec<DomainName>>,
-    /// The chains among them that drop.
-    pub(super) denials: Vec<Name>,
+    /// The chains among them that drop, each with the profile that it belongs to.
+    pub(super) denials: Vec<(Name, ProfileId)>,
+    /// The chains among them that log what audited policies would deny, and let it pass.
+    pub(super) audits: Vec<(Name, AuditChain)>,
     /// The named ports whose numbers, all over the cluster, it depends on.
     pub(super) ports: BTreeSet<(palisade_engine::model::Name, Protocol)>,
 }
 
-/// What a piece is made from: a profile, and the numbers that the pod's own named ports have.
-pub(super) type PieceKey = (ProfileId, NamedPorts);
+/// A chain that logs what audited policies would deny.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditChain {
+    /// In which direction.
+    pub direction: Direction,
+    /// The audited policies, as `namespace/name`, or the name alone of a cluster-wide one; by name.
+    pub policies: Vec<String>,
+}
+
+/// What a piece is made from: profiles, and the numbers that the pod's own named ports have.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PieceKey {
+    /// The profile of the enforced policies; `None` when none affects the pod.
+    enforced: Option<ProfileId>,
+    /// That of all policies; `None` where no audited policy affects the pod.
+    with_audited: Option<ProfileId>,
+    named: NamedPorts,
+}
+
+impl PieceKey {
+    /// Its profiles.
+    pub(super) fn profiles(&self) -> impl Iterator<Item = ProfileId> + use<> {
+        self.enforced.into_iter().chain(self.with_audited)
+    }
+}
 
 /// The numbers that a pod's own named ports have: what an ingress profile depends on besides its rules.
 type NamedPorts = Vec<(palisade_engine::model::Name, Protocol, Vec<u16>)>;
 
 /// What judges the pods of an identity in a direction; `None` when no policy affects them.
 pub(super) fn piece_key(program: &PolicyProgram, identity: IdentityId, direction: Direction) -> Option<PieceKey> {
-    let id = program.profile_of(identity, direction);
-    let profile = program.profile(id);
-    if profile.is_open() {
-        return None;
-    }
+    let [enforced, all] = [Counting::Enforced, Counting::WithAudited]
+        .map(|counting| program.profile_counting(identity, direction, counting));
+    let affects = |id: &ProfileId| !program.profile(*id).is_open();
+    let (enforced, with_audited) = (Some(enforced).filter(affects), Some(all).filter(|id| *id != enforced));
+    // Who has all rules has the enforced ones.
+    let rules = with_audited.or(enforced).map(|id| program.profile(id))?;
     let mut named: NamedPorts = Vec::new();
     if direction == Direction::Ingress {
-        let rules = profile.tiers.iter().flat_map(|tier| &tier.rules).map(|id| program.rule(*id));
+        let rules = rules.tiers.iter().flat_map(|tier| &tier.rules).map(|id| program.rule(*id));
         for (protocol, name) in rules.flat_map(named_in) {
             let numbers = program.identity(identity).port_numbers(name, protocol).to_vec();
             named.push((name.clone(), protocol, numbers));
@@ -71,7 +97,7 @@ pub(super) fn piece_key(program: &PolicyProgram, identity: IdentityId, direction
         named.sort();
         named.dedup();
     }
-    Some((id, named))
+    Some(PieceKey { enforced, with_audited, named })
 }
 
 /// Plans the piece of one profile.
@@ -86,6 +112,8 @@ pub(super) struct ProfilePlanner<'a> {
     /// What finds the members of a union; its sets are in the piece.
     lookups: FxHashMap<UnionId, Vec<Lookup>>,
     piece: Piece,
+    /// What becomes of what the profile denies that is being planned.
+    mode: Mode,
 }
 
 impl<'a> ProfilePlanner<'a> {
@@ -97,23 +125,38 @@ impl<'a> ProfilePlanner<'a> {
         families: &'a [Family],
     ) -> Self {
         let (unions, lookups, piece) = (Unions::default(), FxHashMap::default(), Piece::default());
-        Self { cluster, program, options, ports, families, unions, lookups, piece }
+        Self { cluster, program, options, ports, families, unions, lookups, piece, mode: Mode::Enforce }
     }
 
-    /// The piece of a key.
-    pub(super) fn plan(mut self, (id, named): &PieceKey) -> Piece {
-        let profile = self.program.profile(*id);
-        // From the last tier to the first: each goes on in the next one's chain.
-        let mut next = Verdict::Return;
-        for tier in profile.tiers.iter().rev() {
-            let chain = self.tier(tier, named, profile.direction, &next);
-            next = Verdict::Goto(chain);
-        }
-        self.piece.chain = next.chain().cloned().unwrap_or_default();
+    /// The piece of a key. What the enforced policies let pass is asked of all policies, too, where some are audited.
+    pub(super) fn plan(mut self, key: &PieceKey) -> Piece {
+        let enforced = key.enforced.map(|id| self.profile(id, &key.named, Mode::Enforce));
+        let audited = key.with_audited.map(|id| self.profile(id, &key.named, Mode::Audit));
+        self.piece.chain = match (enforced, audited) {
+            (Some(enforced), Some(audited)) => {
+                let verdicts = [Verdict::Jump(enforced), Verdict::Goto(audited)];
+                self.add_chain("both", verdicts.map(|verdict| Rule::new([Expression::Verdict(verdict)])).into())
+            }
+            (one, other) => one.or(other).unwrap_or_default(),
+        };
         self.piece
     }
 
-    fn tier(&mut self, tier: &TierRules, named: &NamedPorts, direction: Direction, next: &Verdict) -> Name {
+    /// The chain of a profile.
+    fn profile(&mut self, id: ProfileId, named: &NamedPorts, mode: Mode) -> Name {
+        self.mode = mode;
+        let profile = self.program.profile(id);
+        // From the last tier to the first: each goes on in the next one's chain.
+        let mut next = Verdict::Return;
+        for (index, tier) in profile.tiers.iter().enumerate().rev() {
+            let chain = self.tier((id, index), tier, named, &next);
+            next = Verdict::Goto(chain);
+        }
+        next.chain().cloned().unwrap_or_default()
+    }
+
+    fn tier(&mut self, place: (ProfileId, usize), tier: &TierRules, named: &NamedPorts, next: &Verdict) -> Name {
+        let direction = self.program.profile(place.0).direction;
         let mut entries = Vec::new();
         for rule in &tier.rules {
             self.entries(self.program.rule(*rule), named, &mut entries);
@@ -121,7 +164,11 @@ impl<'a> ProfilePlanner<'a> {
         let cells = Cells::cut(&entries, &mut self.unions);
         let denies = tier.otherwise == Otherwise::Deny || entries.iter().any(|entry| entry.action == Action::Deny);
         // A tier that denies nothing needs no chain for it, and never gets to that verdict.
-        let deny = if denies { Verdict::Goto(self.deny_chain(tier, direction)) } else { Verdict::Drop };
+        let deny = match (denies, self.mode) {
+            (false, _) => Verdict::Drop,
+            (true, Mode::Enforce) => Verdict::Goto(self.deny_chain(place.0, tier)),
+            (true, Mode::Audit) => Verdict::Goto(self.audit_chain(place)),
+        };
         let actions = Actions {
             end: match direction {
                 Direction::Ingress => End::Source,
@@ -219,15 +266,37 @@ impl<'a> ProfilePlanner<'a> {
 
     /// The chain that logs, counts and drops what a tier of a profile denies; one for each group of
     /// policies that isolates.
-    fn deny_chain(&mut self, tier: &TierRules, direction: Direction) -> Name {
-        let policies = tier.policies.iter().map(|policy| self.cluster.policy_name(*policy));
-        let mut policies: Vec<String> = policies.collect();
-        // The order in which policies are read must not matter.
-        policies.sort();
-        let policies = policies.join(", ");
+    fn deny_chain(&mut self, profile: ProfileId, tier: &TierRules) -> Name {
+        let policies = self.names(&tier.policies).join(", ");
+        let direction = self.program.profile(profile).direction;
         let name = content_name(&format!("deny-{}", prefix(direction)), &format!("{:?} {policies}", tier.tier));
+        self.denying(&name, tier.tier, Verdict::Drop, policies);
+        self.piece.denials.push((name.clone(), profile));
+        name
+    }
+
+    /// The chain that logs and counts what the tier of a profile would deny, and lets it pass: of the audited
+    /// policies there, or where there are none of those that did not let it come to what accepts it now.
+    fn audit_chain(&mut self, (profile, index): (ProfileId, usize)) -> Name {
+        let profile = self.program.profile(profile);
+        let upto = profile.tiers.get(..=index).unwrap_or_default();
+        let audited = |tier: &TierRules| -> Vec<PolicyRef> {
+            tier.policies.iter().copied().filter(|policy| self.program.is_audited(*policy)).collect()
+        };
+        let here = upto.last().map(audited).filter(|here| !here.is_empty());
+        let policies = self.names(&here.unwrap_or_else(|| upto.iter().flat_map(audited).collect()));
+        let tier = upto.last().map_or(Tier::NetworkPolicy, |tier| tier.tier);
+        let (direction, text) = (profile.direction, policies.join(", "));
+        let name = content_name(&format!("{WOULD_DENY}{}", prefix(direction)), &format!("{tier:?} {text}"));
+        self.denying(&name, tier, Verdict::Return, text);
+        self.piece.audits.push((name.clone(), AuditChain { direction, policies }));
+        name
+    }
+
+    /// Adds a chain that logs and counts what policies deny, or would, before the verdict.
+    fn denying(&mut self, name: &Name, tier: Tier, verdict: Verdict, policies: String) {
         let mut rules = vec![neighbour_discovery()];
-        if tier.tier == Tier::NetworkPolicy {
+        if tier == Tier::NetworkPolicy {
             let passes = itself(&Verdict::Return);
             rules.extend(passes.map(|rule| rule.comment("a pod always reaches itself")));
         }
@@ -236,11 +305,16 @@ impl<'a> ProfilePlanner<'a> {
             let log = Expression::Log { group: log.group, prefix: name.clone() };
             rules.push(Rule::new(limit.into_iter().chain([log])));
         }
-        let drop = Rule::new([Expression::Counter, Expression::Verdict(Verdict::Drop)]);
-        rules.push(drop.comment(shortened(policies, 200)));
+        let last = Rule::new([Expression::Counter, Expression::Verdict(verdict)]);
+        rules.push(last.comment(shortened(policies, 200)));
         self.piece.chains.insert(name.clone(), Chain { is_base: false, rules });
-        self.piece.denials.push(name.clone());
-        name
+    }
+
+    /// The names of policies: the order in which they are read must not matter.
+    fn names(&self, policies: &[PolicyRef]) -> Vec<String> {
+        let mut names: Vec<String> = policies.iter().map(|policy| self.cluster.policy_name(*policy)).collect();
+        names.sort();
+        names
     }
 
     fn add_chain(&mut self, prefix: &str, rules: Vec<Rule>) -> Name {

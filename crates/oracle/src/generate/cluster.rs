@@ -55,16 +55,16 @@ pub(crate) fn inventory(rng: &mut Rng, wide: Option<Rng>, size: &Size) -> Invent
         // label at least, which tells the two apart in a cluster.
         if rng.chance(22) {
             let labels = Labels::from_iter([(METADATA_NAME, name.clone())]);
-            namespaces.push(Namespace { name, labels, at: None });
+            namespaces.push(Namespace { name, labels, mode: None, at: None });
             continue;
         }
         let mut labels = labels(rng, &NAMESPACE_KEYS);
         if labels.is_empty() {
             labels.set("team", "red");
         }
-        declared.push(Namespace { name: name.clone(), labels: labels.clone(), at: None });
+        declared.push(Namespace { name: name.clone(), labels: labels.clone(), mode: None, at: None });
         labels.set(METADATA_NAME, name.clone());
-        namespaces.push(Namespace { name, labels, at: None });
+        namespaces.push(Namespace { name, labels, mode: None, at: None });
     }
 
     let nodes: Vec<Node> = (0..count(rng, &size.nodes))

@@ -56,7 +56,18 @@ fn policy(rng: &mut Rng, world: &World, index: usize) -> ClusterPolicy {
     };
     let subject = subject(rng, world);
     let (ingress, egress) = (rules(rng, Direction::Ingress), rules(rng, Direction::Egress));
-    ClusterPolicy { kind, name, annotations: Labels::default(), tier, priority, subject, ingress, egress, at: None }
+    ClusterPolicy {
+        kind,
+        name,
+        annotations: Labels::default(),
+        mode: None,
+        tier,
+        priority,
+        subject,
+        ingress,
+        egress,
+        at: None,
+    }
 }
 
 fn subject(rng: &mut Rng, world: &World) -> ClusterSubject {

@@ -23,6 +23,7 @@ mod edges;
 mod feature;
 mod flows;
 mod labels;
+mod modes;
 mod pods;
 mod policies;
 mod ports;
@@ -81,6 +82,7 @@ const CLUSTER_STREAM: u64 = 1;
 const FLOW_STREAM: u64 = 2;
 const PROBE_STREAM: u64 = 3;
 const CLUSTER_POLICY_STREAM: u64 = 4;
+const MODE_STREAM: u64 = 5;
 
 /// Random clusters and flows. Two generators of one seed and size give the same.
 #[derive(Clone, Debug)]
@@ -88,12 +90,13 @@ pub struct Generator {
     seed: u64,
     size: Size,
     cluster_policies: bool,
+    modes: bool,
 }
 
 impl Generator {
     /// The generator of a seed, of clusters of the usual size.
     pub fn new(seed: u64) -> Self {
-        Self { seed, size: Size::default(), cluster_policies: false }
+        Self { seed, size: Size::default(), cluster_policies: false, modes: false }
     }
 
     /// The seed.
@@ -115,10 +118,21 @@ impl Generator {
         self
     }
 
+    /// The same clusters with policies and namespaces that say whether they are enforced or audited.
+    #[must_use]
+    pub fn with_modes(mut self) -> Self {
+        self.modes = true;
+        self
+    }
+
     /// The objects of the cluster, before anything is implied.
     pub fn inventory(&self) -> Inventory {
         let wide = self.cluster_policies.then(|| Rng::new(self.seed, CLUSTER_POLICY_STREAM));
-        cluster::inventory(&mut Rng::new(self.seed, CLUSTER_STREAM), wide, &self.size)
+        let mut inventory = cluster::inventory(&mut Rng::new(self.seed, CLUSTER_STREAM), wide, &self.size);
+        if self.modes {
+            modes::spread(&mut Rng::new(self.seed, MODE_STREAM), &mut inventory);
+        }
+        inventory
     }
 
     /// The cluster.

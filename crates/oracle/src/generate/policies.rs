@@ -43,6 +43,7 @@ pub(crate) fn policy(rng: &mut Rng, world: &World, index: usize) -> Option<Netwo
     Some(NetworkPolicy {
         id: ObjectRef::new(namespace.clone(), format!("policy-{index}")),
         annotations: palisade_engine::model::Labels::default(),
+        mode: None,
         subject,
         policy_types,
         ingress: rules(rng, ingress),

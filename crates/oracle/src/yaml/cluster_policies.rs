@@ -14,6 +14,7 @@ impl Emitter {
             ClusterPolicyKind::Admin | ClusterPolicyKind::BaselineAdmin => "policy.networking.k8s.io/v1alpha1",
         };
         self.head(version, policy.kind.kind(), None, &policy.name, &Labels::default());
+        self.mode(policy.mode);
         self.line(0, format_args!("spec:"));
         if policy.kind == ClusterPolicyKind::Cluster {
             self.line(1, format_args!("tier: {}", policy.tier));

@@ -11,6 +11,7 @@ impl Emitter {
     pub(super) fn policy(&mut self, policy: &NetworkPolicy) {
         let ObjectRef { namespace, name } = &policy.id;
         self.head("networking.k8s.io/v1", "NetworkPolicy", Some(namespace), name, &Labels::default());
+        self.mode(policy.mode);
         self.line(0, format_args!("spec:"));
         self.selector(1, "podSelector", &policy.subject);
         if let Some(types) = policy.policy_types {

@@ -111,6 +111,7 @@ pub(crate) fn policy<const I: usize, const E: usize>(
     NetworkPolicy {
         id: object(id),
         annotations: palisade_engine::model::Labels::default(),
+        mode: None,
         subject: selector(subject),
         policy_types,
         ingress: ingress.into(),
@@ -170,7 +171,8 @@ impl Fixture {
             pod_prefixes: Vec::new(),
             at: None,
         };
-        let namespace = |name: &str, text: &str| Namespace { name: Name::from(name), labels: labels(text), at: None };
+        let namespace =
+            |name: &str, text: &str| Namespace { name: Name::from(name), labels: labels(text), mode: None, at: None };
         let db = ["10.244.1.20", "fd00:10:244:1::20"];
         let db_ports = [("http", tcp, 80), ("http", tcp, 81), ("dns", udp, 53)];
         let web = ["10.244.0.10", "fd00:10:244::10"];

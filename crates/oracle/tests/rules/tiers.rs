@@ -32,6 +32,7 @@ fn cluster_policy(name: &str, tier: ClusterTier, priority: u16, subject: &str) -
         kind: ClusterPolicyKind::Cluster,
         name: Name::from(name),
         annotations: Labels::default(),
+        mode: None,
         tier,
         priority: Some(priority),
         subject: ClusterSubject::Pods { namespaces: LabelSelector::everything(), pods: selector(subject) },

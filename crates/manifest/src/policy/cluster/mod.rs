@@ -18,7 +18,12 @@ mod subject;
 use palisade_engine::model::{ClusterPolicy, ClusterPolicyKind, ClusterTier, Direction, ObjectKind};
 
 use super::{metadata_fields, unknown};
-use crate::{check::near, context::Context, field::Field, objects::metadata};
+use crate::{
+    check::near,
+    context::Context,
+    field::Field,
+    objects::{metadata, mode},
+};
 
 /// What the kinds differ in.
 #[derive(Clone, Copy)]
@@ -73,6 +78,7 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>, kind: ClusterPolicyKi
     unknown::report(cx, root, &["apiVersion", "kind", "metadata", "spec", "status"]);
     let metadata = metadata::read(cx, root, ObjectKind::ClusterPolicy(kind));
     let annotations = cx.harmless(|cx| metadata_fields::check(cx, root));
+    let mode = mode::read(cx, root);
     if let (ClusterPolicyKind::BaselineAdmin, Some(metadata)) = (kind, &metadata)
         && metadata.id.name.as_str() != "default"
     {
@@ -110,6 +116,7 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>, kind: ClusterPolicyKi
         kind,
         name: metadata?.id.name,
         annotations,
+        mode,
         tier: tier?,
         priority,
         subject,
