@@ -5,8 +5,8 @@
 use std::{fmt, time::Instant};
 
 use palisade_engine::model::{
-    ClusterPolicy, LabelSelector, Labels, Mode, Name, Namespace, NetworkPolicy, Node, ObjectRef, Pod, PolicyRule,
-    PolicyTypes,
+    ClusterPolicy, ClusterPolicyKind, LabelSelector, Labels, Mode, Name, Namespace, NetworkPolicy, Node, ObjectRef,
+    Pod, PolicyRule, PolicyTypes,
 };
 
 /// A change, and when it was received: programming latency counts from there.
@@ -56,7 +56,7 @@ pub enum Object {
     Pod(Pod),
     /// A NetworkPolicy.
     Policy(NetworkPolicy),
-    /// A ClusterNetworkPolicy.
+    /// A cluster-wide policy of any kind.
     ClusterPolicy(ClusterPolicy),
 }
 
@@ -71,8 +71,8 @@ pub enum Key {
     Pod(ObjectRef),
     /// A NetworkPolicy.
     Policy(ObjectRef),
-    /// A ClusterNetworkPolicy.
-    ClusterPolicy(Name),
+    /// A cluster-wide policy; each kind has names of its own.
+    ClusterPolicy(ClusterPolicyKind, Name),
 }
 
 /// The kinds that the agent watches.
@@ -86,13 +86,21 @@ pub enum Kind {
     Pod,
     /// NetworkPolicy.
     Policy,
-    /// ClusterNetworkPolicy; where it is not installed, there is none.
-    ClusterPolicy,
+    /// A kind of cluster-wide policies; where it is not installed, there is none.
+    ClusterPolicy(ClusterPolicyKind),
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Namespace, Self::Node, Self::Pod, Self::Policy, Self::ClusterPolicy];
+    pub const ALL: [Self; 7] = [
+        Self::Namespace,
+        Self::Node,
+        Self::Pod,
+        Self::Policy,
+        Self::ClusterPolicy(ClusterPolicyKind::Cluster),
+        Self::ClusterPolicy(ClusterPolicyKind::Admin),
+        Self::ClusterPolicy(ClusterPolicyKind::BaselineAdmin),
+    ];
 }
 
 impl fmt::Display for Kind {
@@ -103,7 +111,9 @@ impl fmt::Display for Kind {
             Self::Node => "nodes",
             Self::Pod => "pods",
             Self::Policy => "networkpolicies",
-            Self::ClusterPolicy => "clusternetworkpolicies",
+            Self::ClusterPolicy(ClusterPolicyKind::Cluster) => "clusternetworkpolicies",
+            Self::ClusterPolicy(ClusterPolicyKind::Admin) => "adminnetworkpolicies",
+            Self::ClusterPolicy(ClusterPolicyKind::BaselineAdmin) => "baselineadminnetworkpolicies",
         })
     }
 }
@@ -116,7 +126,7 @@ impl Object {
             Self::Node(object) => Key::Node(object.name.clone()),
             Self::Pod(object) => Key::Pod(object.id.clone()),
             Self::Policy(object) => Key::Policy(object.id.clone()),
-            Self::ClusterPolicy(object) => Key::ClusterPolicy(object.name.clone()),
+            Self::ClusterPolicy(object) => Key::ClusterPolicy(object.kind, object.name.clone()),
         }
     }
 }
@@ -129,7 +139,7 @@ impl Key {
             Self::Node(_) => Kind::Node,
             Self::Pod(_) => Kind::Pod,
             Self::Policy(_) => Kind::Policy,
-            Self::ClusterPolicy(_) => Kind::ClusterPolicy,
+            Self::ClusterPolicy(kind, _) => Kind::ClusterPolicy(*kind),
         }
     }
 }
@@ -141,7 +151,7 @@ impl fmt::Display for Key {
             Self::Node(name) => write!(f, "Node {name}"),
             Self::Pod(id) => write!(f, "Pod {id}"),
             Self::Policy(id) => write!(f, "NetworkPolicy {id}"),
-            Self::ClusterPolicy(name) => write!(f, "ClusterNetworkPolicy {name}"),
+            Self::ClusterPolicy(kind, name) => write!(f, "{kind} {name}"),
         }
     }
 }
@@ -158,7 +168,7 @@ pub enum Poison {
         /// What is wrong with it, for people.
         problems: Vec<String>,
     },
-    /// A ClusterNetworkPolicy, in which the reader has closed what it did not understand.
+    /// A cluster-wide policy, in which the reader has closed what it did not understand.
     ClosedWide {
         /// What is enforced.
         policy: ClusterPolicy,
@@ -180,7 +190,7 @@ impl Poison {
         match self {
             Self::Policy(policy) => Key::Policy(policy.id.clone()),
             Self::Closed { policy, .. } => Key::Policy(policy.id.clone()),
-            Self::ClosedWide { policy, .. } => Key::ClusterPolicy(policy.name.clone()),
+            Self::ClosedWide { policy, .. } => Key::ClusterPolicy(policy.kind, policy.name.clone()),
             Self::Other { key, .. } => key.clone(),
         }
     }

@@ -128,7 +128,7 @@ impl Current {
                 },
                 Key::Node(name) => self.take_node(state, name)?,
                 // Seldom, and about every pod.
-                Key::ClusterPolicy(_) => return Err(Intricate),
+                Key::ClusterPolicy(..) => return Err(Intricate),
                 Key::Pod(_) | Key::Policy(_) => {}
             }
         }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use palisade_engine::model::{
-    Cluster, ClusterPeer, ClusterPolicy, Conflict, Direction, Family, Labels, Mode, Name, Namespace, NetworkPolicy,
-    Node, ObjectRef, Pod, PodAddresses,
+    Cluster, ClusterPeer, ClusterPolicy, ClusterPolicyKind, Conflict, Direction, Family, Labels, Mode, Name, Namespace,
+    NetworkPolicy, Node, ObjectRef, Pod, PodAddresses,
 };
 
 use crate::change::{Change, Key, Object, Poison};
@@ -27,7 +27,7 @@ pub struct State {
     nodes: BTreeMap<Name, HeldNode>,
     pods: BTreeMap<ObjectRef, HeldPod>,
     policies: BTreeMap<ObjectRef, Arc<NetworkPolicy>>,
-    cluster_policies: BTreeMap<Name, ClusterPolicy>,
+    cluster_policies: BTreeMap<(ClusterPolicyKind, Name), ClusterPolicy>,
     poison: BTreeMap<Key, Vec<String>>,
     /// The labels of pods, each kept once.
     label_sets: HashSet<Labels>,
@@ -151,7 +151,7 @@ impl State {
                 self.set(Object::Policy(policy))
             }
             Change::Poison(Poison::ClosedWide { policy, problems }) => {
-                self.poison.insert(Key::ClusterPolicy(policy.name.clone()), problems);
+                self.poison.insert(Key::ClusterPolicy(policy.kind, policy.name.clone()), problems);
                 self.set(Object::ClusterPolicy(policy))
             }
             Change::Poison(Poison::Other { key, problems }) => {
@@ -160,12 +160,12 @@ impl State {
             }
             Change::Gone(key) => {
                 let healed = self.poison.remove(&key).is_some();
-                let was_there = match &key {
-                    Key::Namespace(name) => self.namespaces.remove(name).is_some(),
-                    Key::Node(name) => self.nodes.remove(name).is_some(),
-                    Key::Pod(id) => self.pods.remove(id).is_some(),
-                    Key::Policy(id) => self.policies.remove(id).is_some(),
-                    Key::ClusterPolicy(name) => self.cluster_policies.remove(name).is_some(),
+                let was_there = match key {
+                    Key::Namespace(name) => self.namespaces.remove(&name).is_some(),
+                    Key::Node(name) => self.nodes.remove(&name).is_some(),
+                    Key::Pod(id) => self.pods.remove(&id).is_some(),
+                    Key::Policy(id) => self.policies.remove(&id).is_some(),
+                    Key::ClusterPolicy(kind, name) => self.cluster_policies.remove(&(kind, name)).is_some(),
                 };
                 was_there || healed
             }
@@ -187,7 +187,7 @@ impl State {
             }
             Object::ClusterPolicy(mut object) => {
                 object.mode = if self.audits_all { Some(Mode::Audit) } else { object.mode };
-                self.cluster_policies.insert(object.name.clone(), object);
+                self.cluster_policies.insert((object.kind, object.name.clone()), object);
                 true
             }
             Object::Node(object) => {

@@ -206,7 +206,10 @@ mod tests {
         }
         assert_eq!(
             status.why_not_ready().as_deref(),
-            Some("waiting for the API server: pods (403), networkpolicies, clusternetworkpolicies")
+            Some(
+                "waiting for the API server: pods (403), networkpolicies, clusternetworkpolicies, \
+                 adminnetworkpolicies, baselineadminnetworkpolicies"
+            )
         );
         status.error = Some("no".to_owned());
         assert_eq!(status.why_not_ready().as_deref(), Some("no"));

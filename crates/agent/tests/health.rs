@@ -51,7 +51,11 @@ fn it_says_how_the_agent_is() {
     let (code, why) = get(&server, "/readyz");
     assert_eq!(
         (code, why.as_str()),
-        (503, "waiting for the API server: namespaces, nodes, pods, networkpolicies, clusternetworkpolicies\n")
+        (
+            503,
+            "waiting for the API server: namespaces, nodes, pods, networkpolicies, clusternetworkpolicies, \
+             adminnetworkpolicies, baselineadminnetworkpolicies\n"
+        )
     );
     status.with(|status| (status.heartbeat, status.ready) = (Some(Instant::now()), true));
     assert_eq!(get(&server, "/healthz"), (200, "ok\n".to_owned()));

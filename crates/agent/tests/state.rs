@@ -9,10 +9,13 @@
 
 mod support;
 
-use palisade_agent::{Change, Key, Object, Poison, PoisonPolicy, State};
+use palisade_agent::{Change, Key, Kind, Object, Poison, PoisonPolicy, State};
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, Direction, Endpoint, Mode, Namespace, NetworkPolicy, ObjectRef, Phase, Pod, PodAddresses},
+    model::{
+        Cluster, ClusterPolicy, ClusterPolicyKind, ClusterSubject, ClusterTier, Direction, Endpoint, LabelSelector,
+        Labels, Mode, Namespace, NetworkPolicy, ObjectRef, Phase, Pod, PodAddresses,
+    },
 };
 use proptest::prelude::*;
 use support::{Dice, gone, history, inventory, node, objects, only, pod, rulesets, small};
@@ -241,6 +244,39 @@ fn poison_closes_its_own_pods_and_stops_nothing_else() {
     state.apply(Change::Gone(key));
     assert!(state.poison().is_empty());
     assert_eq!(pods(&state), ["db", "other"]);
+}
+
+#[test]
+fn each_kind_of_cluster_wide_policies_has_names_of_its_own() {
+    let wide = |kind| ClusterPolicy {
+        kind,
+        name: "default".into(),
+        annotations: Labels::default(),
+        mode: None,
+        tier: if kind == ClusterPolicyKind::Admin { ClusterTier::Admin } else { ClusterTier::Baseline },
+        priority: None,
+        subject: ClusterSubject::Namespaces(LabelSelector::everything()),
+        ingress: Vec::new(),
+        egress: Vec::new(),
+        at: None,
+    };
+    let kinds = |state: &State| cluster(state).cluster_policies().map(|(_, policy)| policy.kind).collect::<Vec<_>>();
+    let mut state = state(ClusterPolicyKind::ALL.map(|kind| Change::Set(Object::ClusterPolicy(wide(kind)))));
+    assert_eq!(kinds(&state), ClusterPolicyKind::ALL);
+    let poison = Poison::ClosedWide { policy: wide(ClusterPolicyKind::Admin), problems: vec!["no".to_owned()] };
+    let key = poison.key();
+    assert_eq!(
+        (key.kind(), key.to_string().as_str()),
+        (Kind::ClusterPolicy(ClusterPolicyKind::Admin), "AdminNetworkPolicy default")
+    );
+    state.apply(Change::Poison(poison));
+    assert_eq!(kinds(&state), ClusterPolicyKind::ALL);
+    // The namesakes are neither healed nor removed with it.
+    state.apply(Change::Set(Object::ClusterPolicy(wide(ClusterPolicyKind::Cluster))));
+    assert_eq!(state.poison().keys().collect::<Vec<_>>(), [&key]);
+    assert!(state.apply(Change::Gone(key.clone())) && !state.apply(Change::Gone(key)));
+    assert_eq!(kinds(&state), [ClusterPolicyKind::Cluster, ClusterPolicyKind::BaselineAdmin]);
+    assert!(state.poison().is_empty());
 }
 
 fn pods(state: &State) -> Vec<String> {

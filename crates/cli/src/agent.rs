@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How many changes may wait for the loop.
-const WAITING: usize = 16_384;
+const WAITING: usize = 1_024;
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
@@ -51,6 +51,7 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<ExitCode> {
     if let Some(AgentCommand::Init(arguments)) = &arguments.command {
         return init::run(arguments, &mut kernel);
     }
+    palisade_linux::heap::share_one();
     let Some(node) = &arguments.node else { bail!("which node is this? --node NAME, as in `kubectl get nodes`") };
     if let services @ 1.. = doctor::ipvs_services() {
         bail!(
@@ -122,7 +123,7 @@ fn kind_of(of: Watched) -> Kind {
         Watched::Nodes => Kind::Node,
         Watched::Pods => Kind::Pod,
         Watched::NetworkPolicies => Kind::Policy,
-        Watched::ClusterNetworkPolicies => Kind::ClusterPolicy,
+        Watched::ClusterPolicies(kind) => Kind::ClusterPolicy(kind),
     }
 }
 
@@ -133,6 +134,6 @@ fn key_of(key: palisade_watch::Key) -> Key {
         Kind::Node => Key::Node(key.name),
         Kind::Pod => Key::Pod(id),
         Kind::Policy => Key::Policy(id),
-        Kind::ClusterPolicy => Key::ClusterPolicy(key.name),
+        Kind::ClusterPolicy(kind) => Key::ClusterPolicy(kind, key.name),
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, bail};
-use palisade_engine::model::{Cluster, Name, Resolved, Sources, Span};
+use palisade_engine::model::{Cluster, Inventory, Name, Resolved, Sources, Span};
 use palisade_manifest::{
     Diagnostic, ReadOptions, Reading, ServerVersion, Severity,
     read::read_onto,
@@ -151,6 +151,17 @@ pub(crate) fn reading(input: &Input) -> Result<Understood> {
     let namespace = input.namespace.clone().unwrap_or(namespace);
     let reading = understood(reading, input)?;
     Ok(Understood { reading, common, namespace })
+}
+
+/// The cluster of objects that some were added to or taken from since they were read.
+///
+/// # Errors
+/// When they contradict each other.
+pub(crate) fn changed(inventory: Inventory) -> Result<Cluster> {
+    inventory.into_cluster().map_err(|conflicts| {
+        let first = conflicts.first().map(ToString::to_string).unwrap_or_default();
+        anyhow!("no answer from an input that contradicts itself: {first}")
+    })
 }
 
 /// The texts of a reading, each with the name of its input.

@@ -4,7 +4,9 @@
 
 mod agent;
 mod args;
+mod breaks;
 mod check;
+mod completion;
 mod connections;
 mod coverage;
 mod describe;
@@ -18,8 +20,10 @@ mod generate;
 mod input;
 mod lab;
 mod live;
+mod observed;
 mod plugin;
 mod reach;
+mod ready;
 mod ruleset;
 mod screen;
 mod suggest;
@@ -53,9 +57,11 @@ fn main() -> ExitCode {
         Command::Agent(arguments) => agent::run(&arguments),
         Command::Flows(arguments) => flow_log::run(&arguments),
         Command::Suggest(arguments) => suggest::run(&arguments),
+        Command::Ready(arguments) => ready::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Completion(arguments) => generate::completion(&arguments),
-        Command::Man(arguments) => generate::man(&arguments),
+        Command::Completion(arguments) => completion::completion(&arguments),
+        Command::Man(arguments) => completion::man(&arguments),
     };
     result.unwrap_or_else(|error| {
         screen::error(&error);

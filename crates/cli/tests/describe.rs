@@ -11,7 +11,7 @@ mod support;
 use std::{net::IpAddr, path::Path};
 
 use serde_json::{Value, json};
-use support::{Folder, folders, palisade, root, said};
+use support::{Folder, folders, palisade, resolve, root, said};
 
 const FORMS: &str = "crates/cli/tests/describe";
 
@@ -104,7 +104,9 @@ fn what_is_printed_means_the_same() {
 
             let verdicts = |path: &Path| {
                 let flows = folder.join("flows.tsv");
-                let output = palisade().args(["verdicts", "--flows"]).arg(flows).arg("-f").arg(path).output().unwrap();
+                let mut command = palisade();
+                command.args(["verdicts", "--flows"]).arg(flows).arg("-f").arg(path).args(resolve(&folder));
+                let output = command.output().unwrap();
                 (output.status.code(), String::from_utf8(output.stdout).unwrap())
             };
             let (code, expected) = verdicts(&folder);

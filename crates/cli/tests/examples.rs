@@ -11,7 +11,7 @@ mod support;
 use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use support::{can_namespace, folders, palisade, root, said};
+use support::{can_namespace, folders, palisade, resolve, root, said};
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -46,14 +46,14 @@ fn main() {
 
 fn verdicts(folder: &Path, family: &str) -> Result<(), Failed> {
     let flows = folder.join("flows.tsv");
-    let output =
-        palisade().args(["verdicts", "--family", family, "--flows"]).arg(flows).arg("-f").arg(folder).output()?;
+    let command = ["verdicts", "--family", family, "--flows"];
+    let output = palisade().args(command).arg(flows).arg("-f").arg(folder).args(resolve(folder)).output()?;
     if output.status.code() == Some(0) { Ok(()) } else { Err(said(&output).into()) }
 }
 
 fn in_lab(folder: &Path, wiring: &str) -> Result<(), Failed> {
     let flows = folder.join("flows.tsv");
-    let output =
-        palisade().args(["lab", "run", "--wiring", wiring, "--flows"]).arg(flows).arg("-f").arg(folder).output()?;
+    let command = ["lab", "run", "--wiring", wiring, "--flows"];
+    let output = palisade().args(command).arg(flows).arg("-f").arg(folder).args(resolve(folder)).output()?;
     if output.status.code() == Some(0) { Ok(()) } else { Err(said(&output).into()) }
 }

@@ -167,3 +167,71 @@ fn a_socket_tells_what_was_last_and_then_what_comes() {
     assert_eq!((printed(&output).as_str(), output.status.code()), (lines[0], Some(0)));
     drop(agent);
 }
+
+const HUBBLE: &str = "docs/reference/flows.hubble.jsonl";
+const CALICO: &str = "docs/reference/flows.calico.jsonl";
+
+#[test]
+fn several_files_come_in_the_order_of_their_times() {
+    let all = recorded();
+    let lines: Vec<&str> = all.split_inclusive('\n').collect();
+    let lost = "{\"v\":1,\"lost\":3}\n";
+    // A line without a time belongs behind the one before it.
+    let first = [lines[0], lines[3]].concat();
+    let second = [lines[1], lost, lines[2]].concat();
+    let folder = Folder::with(&[("a", &first), ("b", &second), ("empty", "")]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (a, b, empty) = (path("a"), path("b"), path("empty"));
+    let merged = flows(&[&a, &empty, &b, "-o", "jsonl"]);
+    assert_eq!(printed(&merged), [lines[0], lines[1], lost, lines[2], lines[3]].concat());
+    let last = flows(&[&b, &a, "-o", "jsonl", "-n", "1"]);
+    assert_eq!(printed(&last), lines[3]);
+    for arguments in [&[a.as_str(), b.as_str(), "-f"][..], &["-", "-"], &[&a, "-o", "json"], &[&a, "--fold", "-f"]] {
+        assert_eq!(flows(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn folded_is_one_line_a_connection_and_folds_again() {
+    let folded = flows(&["docs/reference/flows.jsonl", HUBBLE, CALICO, "--fold", "-o", "jsonl"]);
+    assert_eq!(folded.status.code(), Some(0), "{}", said(&folded));
+    assert!(said(&folded).contains("replies (1)"), "{}", said(&folded));
+    let text = String::from_utf8(folded.stdout).unwrap();
+    let database = r#"{"v":1,"connection":{"src":{"namespace":"prod","workload":"deploy/frontend"},"dst":{"namespace":"prod","workload":"sts/database"},"protocol":"TCP","port":5432,"egress":1,"ingress":0,"deniedEgress":1,"deniedIngress":0,"wouldDeny":1,"first":"2026-03-01T12:00:00.25Z","last":"2026-03-02T09:00:02Z"}}"#;
+    let dns = r#"{"v":1,"connection":{"src":{"namespace":"prod","workload":"deploy/backend"},"dst":{"namespace":"kube-system","workload":"deploy/coredns"},"protocol":"UDP","port":53,"egress":37,"ingress":0,"deniedEgress":0,"deniedIngress":0,"wouldDeny":0,"first":"2026-03-02T10:00:00Z","last":"2026-03-02T10:05:00Z"}}"#;
+    for wanted in [database, dns] {
+        assert!(text.lines().any(|line| line == wanted), "{text}");
+    }
+    let folder = Folder::with(&[("seen", &text)]);
+    let seen = folder.path().join("seen").display().to_string();
+    let again = flows(&[&seen, "--fold", "-o", "jsonl"]);
+    assert_eq!(printed(&again), text);
+    // The filters choose lines before they are folded.
+    let denied = flows(&["docs/reference/flows.jsonl", HUBBLE, "--fold", "--denied", "-o", "tsv"]);
+    let table = String::from_utf8(denied.stdout).unwrap();
+    let row =
+        "prod/deploy/frontend\tprod/sts/database\tTCP\t5432\t0\t1\t0\t2026-03-01T12:00:00.25Z\t2026-03-01T12:00:00.25Z";
+    assert!(table.lines().any(|line| line == row) && table.lines().count() == 5, "{table}");
+}
+
+#[test]
+fn what_a_fold_leaves_out_is_told() {
+    let broken = recorded().replacen("10.244.2.9", "10.244.2", 1);
+    let folder = Folder::with(&[("log", &broken)]);
+    let log = folder.path().join("log").display().to_string();
+    let output = flows(&[&log, "--fold", "-o", "json"]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("log:1: this is no line of a flow log: `dst.ip`: invalid IP address syntax"), "{text}");
+    assert!(text.contains("1 line could not be read: left out of this answer"), "{text}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["connections"].as_array().unwrap().len(), 3);
+    assert_eq!((&json["read"]["unreadable"], &json["read"]["flows"]), (&1.into(), &3.into()));
+    let full = flows(&["docs/reference/flows.jsonl", "--fold", "--max-connections", "2"]);
+    let text = said(&full);
+    assert_eq!(full.status.code(), Some(2), "{text}");
+    assert!(text.contains("2 lines are of connections that found no room"), "{text}");
+    let none = flows(&["docs/reference/flows.jsonl", "--fold", "--port", "1"]);
+    assert_eq!(none.status.code(), Some(1), "{}", said(&none));
+}

@@ -275,13 +275,14 @@ fn a_difference_that_hangs_on_an_address_is_told() {
     assert_eq!(output.status.code(), Some(0), "{}", support::said(&output));
 }
 
-/// The connections that an example's table allows, as a flow log, and how many there are.
+/// What agents that log everything would log of the connections of an example's table.
 fn flow_log(example: &std::path::Path) -> String {
     let table = std::fs::read_to_string(example.join("flows.tsv")).unwrap();
     let mut log = String::new();
     for row in table.lines().skip(1) {
         let row: Vec<&str> = row.split('\t').collect();
-        let [from, to, protocol, port, "allow"] = row.as_slice() else { continue };
+        let [from, to, protocol, port, expected] = row.as_slice() else { continue };
+        let verdict = if *expected == "allow" { "accepted" } else { "denied" };
         if *port == "-" {
             continue;
         }
@@ -294,7 +295,7 @@ fn flow_log(example: &std::path::Path) -> String {
             None => format!(r#"{{"ip":"{end}","port":{port}}}"#),
         };
         log.push_str(&format!(
-            "{{\"v\":1,\"time\":\"2026-03-01T12:00:00Z\",\"verdict\":\"accepted\",\"direction\":\"both\",\
+            "{{\"v\":1,\"time\":\"2026-03-01T12:00:00Z\",\"verdict\":\"{verdict}\",\"direction\":\"both\",\
              \"protocol\":\"{protocol}\",\"src\":{},\"dst\":{},\"node\":\"n\",\"isolatedBy\":[],\"nearest\":null,\
              \"suppressed\":0}}\n",
             end(from, "40000"),
@@ -304,22 +305,17 @@ fn flow_log(example: &std::path::Path) -> String {
     log
 }
 
+/// What `suggest` makes of a full log of an example passes `check` without a finding, and allows nothing that the
+/// example's own policies deny.
 #[test]
-fn what_was_seen_of_an_example_is_suggested_and_nothing_more() {
-    let mut seen = 0;
-    for (name, as_tight) in [
-        ("and-or", true),
-        ("dns", true),
-        ("e-commerce", true),
-        ("namespace-by-name", true),
-        ("port-range", true),
-        ("three-tier", true),
-        // Pods of which nothing was seen get no policy, and two exporters have the same labels.
-        ("default-policies", false),
-        ("ip-block", false),
-        ("named-ports", false),
-    ] {
-        let example = support::root().join("examples").join(name);
+fn suggested_policies_are_as_tight_as_those_of_the_examples() {
+    let (mut seen, mut examples) = (0, 0);
+    for example in support::folders(&support::root().join("examples")) {
+        let name = example.display();
+        if !example.join("flows.tsv").exists() {
+            continue;
+        }
+        examples += 1;
         let cluster = std::fs::read_to_string(example.join("cluster.yaml")).unwrap();
         let policies = std::fs::read_to_string(example.join("policies.yaml")).unwrap();
         let before = Folder::with(&[("cluster.yaml", cluster.as_str()), ("flows.jsonl", &flow_log(&example))]);
@@ -331,13 +327,72 @@ fn what_was_seen_of_an_example_is_suggested_and_nothing_more() {
         seen += yaml.matches("kind: NetworkPolicy").count();
 
         let after = Folder::with(&[("cluster.yaml", cluster.as_str()), ("policies.yaml", &yaml)]);
-        let check = palisade().arg("check").arg("-f").arg(after.path()).output().unwrap();
+        let check = palisade().args(["check", "--fail-on", "note", "-f"]).arg(after.path()).output().unwrap();
         assert_eq!(check.status.code(), Some(0), "{name}: {}", said(&check));
-        if as_tight {
-            let own = Folder::with(&[("cluster.yaml", cluster.as_str()), ("policies.yaml", &policies)]);
-            let diff = palisade().arg("diff").args([own.path(), after.path()]).output().unwrap();
-            assert!(said(&diff).contains("0 gained"), "{name}: {}", said(&diff));
-        }
+        let own = Folder::with(&[("cluster.yaml", cluster.as_str()), ("policies.yaml", &policies)]);
+        let diff = palisade().arg("diff").args([own.path(), after.path()]).output().unwrap();
+        let text = said(&diff);
+        // Two bare pods with the same labels, told apart by an address: policies that select by labels cannot.
+        let known =
+            example.ends_with("ip-block") && text.contains("1 gained") && text.contains("+ reporting/exporter-b");
+        assert!(known || text.contains("0 gained"), "{name}: {text}");
     }
-    assert!(seen > 40, "{seen} policies");
+    assert!(seen > 150 && examples > 25, "{seen} policies of {examples} examples");
+}
+
+#[test]
+fn workloads_that_were_never_seen_are_left_or_closed() {
+    let shop = "examples/e-commerce/cluster.yaml";
+    let suggest = |arguments: &[&str]| {
+        let flows = "docs/reference/suggest.flows.jsonl";
+        let output = palisade().args(["suggest", flows, "-f", shop]).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let (yaml, notes) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        (yaml, notes.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let (yaml, notes) = suggest(&[]);
+    // What was denied was seen, and is not allowed.
+    assert!(yaml.contains("name: postgres") && !yaml.contains("name: redis"), "{yaml}");
+    assert!(notes.contains("no policy is suggested for: ecommerce/redis, ecommerce/elasticsearch"), "{notes}");
+    let (yaml, notes) = suggest(&["--deny-unseen"]);
+    assert!(yaml.contains("name: redis") && !yaml.contains("kube-dns"), "{yaml}");
+    assert!(notes.contains("nothing is allowed to or from: ecommerce/redis, ecommerce/elasticsearch"), "{notes}");
+    assert!(notes.contains("no policy is suggested for: ingress-nginx/controller, kube-system/kube-dns"), "{notes}");
+}
+
+/// Policies add up: those of the input go on allowing.
+#[test]
+fn what_policies_of_the_input_allow_beside_is_told() {
+    let output = palisade()
+        .args(["suggest", "docs/reference/suggest.flows.jsonl", "-f", "examples/e-commerce"])
+        .output()
+        .unwrap();
+    let text = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let wanted = "what policies of the input allow ecommerce/api: ecommerce/api-policy, ecommerce/default-deny-all";
+    assert!(text.contains(wanted) && text.contains("name: web"), "{text}");
+}
+
+/// What only an address that is not known could tell does not pass for certain, so nothing is suggested.
+#[test]
+fn a_replay_that_cannot_be_told_is_no_suggestion() {
+    let workload = |name: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: x}}\nspec: {{selector: \
+             {{matchLabels: {{app: {name}}}}}, template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{containers: \
+             [{{name: c, image: c}}]}}}}}}\n---\n"
+        )
+    };
+    let policy = "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: p}\nspec: \
+                  {tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{name: n, action: Deny, to: \
+                  [{networks: [10.0.0.0/8]}]}]}\n";
+    let connection = r#"{"v":1,"connection":{"src":{"namespace":"x","workload":"deploy/api"},"dst":{"namespace":"x","workload":"deploy/web"},"protocol":"TCP","port":80,"egress":1,"ingress":1,"deniedEgress":0,"deniedIngress":0,"wouldDeny":0,"first":"2026-03-01T12:00:00Z","last":"2026-03-01T12:00:00Z"}}"#;
+    let yaml = format!("{}{}{policy}", workload("web"), workload("api"));
+    let folder = Folder::with(&[("all.yaml", yaml.as_str()), ("log", connection)]);
+    let (yaml, log) = (folder.path().join("all.yaml"), folder.path().join("log"));
+    let output = palisade().arg("suggest").arg(log).arg("-f").arg(yaml).output().unwrap();
+    let text = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("x/deploy/api -> x/deploy/web TCP 80 was observed and may still be denied"), "{text}");
+    assert!(!text.contains("kind: NetworkPolicy"), "{text}");
 }

@@ -18,12 +18,18 @@ impl PolicyProgram {
 
     /// The traffic that a rule means towards pods of an identity.
     pub fn traffic_towards(&self, rule: &Rule, destination: IdentityId) -> TrafficSet {
+        self.traffic_of(rule, Some(destination))
+    }
+
+    /// The same; where the destination is not known, without the ports that a rule gives by name.
+    pub(crate) fn traffic_of(&self, rule: &Rule, destination: Option<IdentityId>) -> TrafficSet {
         let Ports::Of(ports) = &rule.ports else { return TrafficSet::all() };
         let sets = ports.iter().flat_map(|port| {
             let ranges: Vec<PortRange> = match &port.ports {
                 RulePorts::Range(range) => vec![*range],
                 RulePorts::Named(name) => {
-                    let numbers = self.identity(destination).port_numbers(name, port.protocol);
+                    let identity = destination.map(|destination| self.identity(destination));
+                    let numbers = identity.map_or(&[][..], |one| one.port_numbers(name, port.protocol));
                     numbers.iter().map(|number| PortRange::single(*number)).collect()
                 }
             };
@@ -38,7 +44,12 @@ impl PolicyProgram {
             (Peers::Of(_), Peers::Any) => return false,
             (Peers::Of(wide), Peers::Of(narrow)) => (wide, narrow),
         };
-        narrow.iter().all(|peer| match peer {
+        narrow.iter().all(|peer| self.items_cover(wide, peer))
+    }
+
+    /// Whether some peers, one with another, mean whoever one peer means.
+    pub(crate) fn items_cover(&self, wide: &[RulePeer], narrow: &RulePeer) -> bool {
+        match narrow {
             RulePeer::Block(block) => {
                 let blocks = wide.iter().filter_map(|peer| match peer {
                     RulePeer::Block(block) => Some(self.block(*block)),
@@ -51,8 +62,10 @@ impl PolicyProgram {
                 RulePeer::Nodes { requirements: wide, .. } => fewer(wide, requirements),
                 RulePeer::Block(_) | RulePeer::Pods { .. } | RulePeer::Names { .. } => false,
             }),
-            // Names may come to mean anything.
-            RulePeer::Names { .. } => false,
+            // Names may come to mean anything, and the same ones the same.
+            RulePeer::Names { names, .. } => {
+                wide.iter().any(|peer| matches!(peer, RulePeer::Names { names: wide, .. } if wide == names))
+            }
             RulePeer::Pods { namespaces, pods, .. } => wide.iter().any(|peer| match peer {
                 RulePeer::Block(_) | RulePeer::Nodes { .. } | RulePeer::Names { .. } => false,
                 RulePeer::Pods { namespaces: wide_namespaces, pods: wide_pods, .. } => {
@@ -65,12 +78,12 @@ impl PolicyProgram {
                     scope && fewer(wide_pods, pods)
                 }
             }),
-        })
+        }
     }
 }
 
 /// All conditions of `wide` are among those of `narrow`: whoever meets `narrow` meets `wide`.
-fn fewer(wide: &[RequirementId], narrow: &[RequirementId]) -> bool {
+pub(crate) fn fewer(wide: &[RequirementId], narrow: &[RequirementId]) -> bool {
     wide.iter().all(|requirement| narrow.contains(requirement))
 }
 

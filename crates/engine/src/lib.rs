@@ -22,6 +22,7 @@ pub mod explain;
 pub mod live;
 pub mod model;
 pub mod sets;
+pub mod strangers;
 pub mod verdict;
 
 pub use compile::PolicyProgram;

@@ -1,7 +1,7 @@
 //! The Linux side of Palisade: network namespaces, links and routes, conntrack,
 //! NFLOG.
 //! The only crate of the workspace that may hold `unsafe` code, and it holds
-//! it in two small modules (`unshare` and `join`).
+//! it in three small modules (`unshare`, `join` and `heap`).
 //!
 //! ```text
 //! sandbox::Sandbox   once, first thing in main: a process that may make namespaces
@@ -14,6 +14,7 @@
 //!              └─ transparent::Diverted  datagrams that are for somebody else
 //! join::enter        another process goes into what a lab holds, to run a command there
 //! packet::Tuple      which connection a packet belongs to (pure)
+//! heap::share_one    how the allocator keeps memory
 //! ```
 //!
 //! Nothing here is written to a disk or bound to a path. A namespace lives as
@@ -21,6 +22,7 @@
 //! it down when the process ends, however it ends.
 
 pub mod conntrack;
+pub mod heap;
 pub mod join;
 pub mod links;
 mod netlink;

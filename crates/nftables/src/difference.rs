@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use crate::ruleset::{Chain, Key, Name, Passing, Rule, Ruleset, SetKind, Verdict};
+use crate::ruleset::{Chain, Elements, Key, Name, Passing, Rule, Ruleset, SetKind};
 
 /// One thing to change in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub enum Change {
         /// What its keys are.
         kind: SetKind,
         /// The elements.
-        elements: Vec<(Key, Option<Verdict>)>,
+        elements: Elements,
     },
     /// Put learned addresses into a set of these. One that is there keeps what is left of its time.
     AddLearned {
@@ -127,7 +127,7 @@ impl Difference {
             self.prepare.push(Change::AddSet { name: name.clone(), kind, is_map, comment, passing });
         }
         for (name, set) in fresh_sets().filter(|(_, set)| !set.elements.is_empty()) {
-            let elements = set.elements.iter().map(|(key, verdict)| (*key, verdict.clone())).collect();
+            let elements = set.elements.clone();
             self.prepare.push(Change::AddElements { set: name.clone(), kind: set.kind, elements });
         }
         for (name, chain) in fresh().filter(|(_, chain)| !chain.is_base) {
@@ -145,7 +145,7 @@ impl Difference {
             let gone = before.elements.iter().filter(|(key, verdict)| after.elements.get(*key) != Some(*verdict));
             let keys: Vec<Key> = gone.map(|(key, _)| *key).collect();
             let come = after.elements.iter().filter(|(key, verdict)| before.elements.get(*key) != Some(*verdict));
-            let elements: Vec<_> = come.map(|(key, verdict)| (*key, verdict.clone())).collect();
+            let elements: Elements = come.map(|(key, verdict)| (*key, verdict.clone())).collect();
             let (set, kind) = (name, after.kind);
             if !keys.is_empty() {
                 self.switch.push(Change::DeleteElements { set: set.clone(), kind, keys });

@@ -12,6 +12,7 @@
 pub mod cut;
 pub mod difference;
 pub mod draft;
+pub mod elements;
 pub mod fake;
 pub mod held;
 pub mod interpret;

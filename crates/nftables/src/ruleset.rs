@@ -11,6 +11,8 @@ use std::{
 
 use palisade_engine::model::{Family, PortRange, Protocol};
 
+pub use crate::elements::Elements;
+
 /// The one table that is ours.
 pub const TABLE: &str = "palisade";
 
@@ -42,7 +44,7 @@ pub struct Set {
     /// Whether elements come and go by themselves; `None`: those below are there, and no others.
     pub passing: Option<Passing>,
     /// The keys, each with its verdict in a map. Ranges neither overlap nor touch.
-    pub elements: BTreeMap<Key, Option<Verdict>>,
+    pub elements: Elements,
 }
 
 /// Elements that come and go by themselves: which of them are there at a time, no ruleset says. So they are

@@ -175,7 +175,7 @@ fn a_pod_like_others_only_adds_elements() {
     let add = |set: &str, kind, key, verdict| Change::AddElements {
         set: set.to_owned(),
         kind,
-        elements: vec![(key, verdict)],
+        elements: [(key, verdict)].into(),
     };
     let v4 = SetKind::Addresses(Family::V4);
     let itself = Key::Pair("10.0.1.4".parse().unwrap(), "10.0.1.4".parse().unwrap());

@@ -14,7 +14,8 @@ use palisade_engine::model::{
 
 use crate::{
     groups::{self, Group},
-    prefixes, yaml,
+    prefixes,
+    yaml::{self, Remarks},
 };
 
 /// The port of the domain name system.
@@ -44,6 +45,9 @@ pub struct Observed {
 pub struct Options {
     /// How many prefixes one rule has for the outside at most (at least 1 for each IP family).
     pub max_prefixes: usize,
+    /// Whether workloads of which nothing was seen get a policy that allows nothing, in namespaces of which
+    /// something was.
+    pub deny_unseen: bool,
 }
 
 /// A policy, and what it was made from.
@@ -51,25 +55,28 @@ pub struct Options {
 pub struct Suggested {
     /// The policy.
     pub policy: NetworkPolicy,
-    /// The evidence of each rule, as many as there are rules of the direction.
-    pub(crate) evidence: BTreeMap<Direction, Vec<String>>,
+    /// The evidence of each rule, and what else is said of it.
+    pub remarks: Remarks,
 }
 
 /// All policies, and what should be said of them.
 #[derive(Clone, Debug, Default)]
 pub struct Suggestion {
-    /// One for each workload that was seen, in order of namespace and name.
+    /// One for each workload that gets one, in order of namespace and name.
     pub policies: Vec<Suggested>,
     /// What the policies allow though it was never seen, a sentence each.
     pub wider: Vec<String>,
-    /// Workloads of which no connection was seen, and which so get no policy.
+    /// Workloads of which nothing was seen, and which get no policy.
     pub unseen: Vec<String>,
+    /// Workloads of which nothing was seen, and which get a policy that allows nothing.
+    pub closed: Vec<String>,
 }
 
 impl Suggestion {
     /// The policies as YAML documents.
     pub fn to_yaml(&self) -> String {
-        self.policies.iter().map(yaml::document).collect::<Vec<_>>().join("---\n")
+        let documents = self.policies.iter().map(|suggested| yaml::document(&suggested.policy, &suggested.remarks));
+        documents.collect::<Vec<_>>().join("---\n")
     }
 }
 
@@ -91,8 +98,9 @@ struct Seen {
 type Ports = BTreeMap<(Protocol, u16), Seen>;
 type SeenPort<'s> = (&'s (Protocol, u16), &'s Seen);
 
-/// The least policies under which everything that was observed passes.
-pub fn suggest(cluster: &Cluster, observed: &[Observed], options: Options) -> Suggestion {
+/// The least policies under which everything that was observed passes. Of the pods of `mentioned` something was seen
+/// that is not to be allowed, such as connections that were denied: they get a policy, too.
+pub fn suggest(cluster: &Cluster, observed: &[Observed], mentioned: &BTreeSet<PodId>, options: Options) -> Suggestion {
     let (groups, of) = groups::groups(cluster);
     let mut spoken: BTreeMap<(usize, Direction), BTreeMap<Other, Ports>> = BTreeMap::new();
     for flow in observed.iter().filter(|flow| !is_exempt(cluster, flow)) {
@@ -118,11 +126,21 @@ pub fn suggest(cluster: &Cluster, observed: &[Observed], options: Options) -> Su
     let mut draft = Draft { cluster, groups: &groups, inside: inside(cluster), options, wider: BTreeSet::new() };
     let mut taken: BTreeSet<ObjectRef> = cluster.policies().map(|(_, policy)| policy.id.clone()).collect();
     let mut suggestion = Suggestion::default();
+    let is_seen = |(index, group): &(usize, &Group)| {
+        Direction::ALL.into_iter().any(|direction| spoken.contains_key(&(*index, direction)))
+            || group.pods.iter().any(|pod| mentioned.contains(pod))
+    };
+    let seen = groups.iter().enumerate().filter(is_seen).map(|(_, group)| &group.namespace);
+    let namespaces: BTreeSet<&Name> = seen.collect();
     for (index, group) in groups.iter().enumerate() {
         let of = |direction| spoken.get(&(index, direction));
-        if Direction::ALL.into_iter().all(|direction| of(direction).is_none()) {
-            suggestion.unseen.push(format!("{}/{}", group.namespace, group.name));
-            continue;
+        if !is_seen(&(index, group)) {
+            let name = format!("{}/{}", group.namespace, group.name);
+            if !options.deny_unseen || !namespaces.contains(&group.namespace) {
+                suggestion.unseen.push(name);
+                continue;
+            }
+            suggestion.closed.push(name);
         }
         suggestion.policies.push(draft.policy(index, group, of, &mut taken));
     }
@@ -221,7 +239,8 @@ impl Draft<'_> {
                 Direction::Egress => policy.egress = rules.collect(),
             }
         }
-        Suggested { policy, evidence }
+        let remarks = Remarks { rules: evidence, without_rules: Some("none was seen"), ..Remarks::default() };
+        Suggested { policy, remarks }
     }
 
     fn parts(&mut self, subject: usize, direction: Direction, spoken: Option<&BTreeMap<Other, Ports>>) -> Vec<Part> {

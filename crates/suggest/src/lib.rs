@@ -12,6 +12,6 @@
 mod draft;
 mod groups;
 mod prefixes;
-mod yaml;
+pub mod yaml;
 
 pub use draft::{Observed, Options, Suggested, Suggestion, suggest};

@@ -1,33 +1,64 @@
 //! Policies as a person would have written them.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
-use palisade_engine::model::{Direction, LabelSelector, NamespaceScope, Peer, PolicyRule, PortMatch};
+use palisade_engine::model::{Direction, LabelSelector, NamespaceScope, NetworkPolicy, Peer, PolicyRule, PortMatch};
 
-use crate::{draft::Suggested, groups};
+use crate::groups;
 
-/// One document, without `---`.
-pub(crate) fn document(suggested: &Suggested) -> String {
-    let policy = &suggested.policy;
-    let mut text = String::from("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n");
+/// What stands beside a policy in its document.
+#[derive(Clone, Debug, Default)]
+pub struct Remarks {
+    /// Lines of a comment above it.
+    pub above: Vec<String>,
+    /// Findings of `palisade check` that it does not want to hear of: code and reason.
+    pub ignored: Vec<(&'static str, &'static str)>,
+    /// A comment above each rule, by direction and in their order.
+    pub rules: BTreeMap<Direction, Vec<String>>,
+    /// A comment at a direction that the policy isolates and has no rule for; without one nothing is written of it.
+    pub without_rules: Option<&'static str>,
+}
+
+/// One document, without `---`. Of a policy's requirements `key: value` alone is written, and of an ipBlock no `except`.
+pub fn document(policy: &NetworkPolicy, remarks: &Remarks) -> String {
+    let mut text = String::new();
+    for comment in &remarks.above {
+        line(&mut text, 0, &format!("# {comment}"));
+    }
+    text.push_str("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n");
     line(&mut text, 2, &format!("name: {}", scalar(&policy.id.name)));
     line(&mut text, 2, &format!("namespace: {}", scalar(&policy.id.namespace)));
+    if !remarks.ignored.is_empty() {
+        let ignored: Vec<String> = remarks.ignored.iter().map(|(code, why)| format!("{code}: {why}")).collect();
+        line(&mut text, 2, "annotations:");
+        line(&mut text, 4, &format!("palisade.dev/ignore: {}", scalar(&ignored.join("; "))));
+    }
     line(&mut text, 0, "spec:");
     selector(&mut text, 2, "", "podSelector", &policy.subject);
     line(&mut text, 2, "policyTypes:");
-    line(&mut text, 2, "- Ingress");
-    line(&mut text, 2, "- Egress");
-    for direction in Direction::ALL {
+    let isolates = |direction| {
+        policy.policy_types.is_none_or(|types| match direction {
+            Direction::Ingress => types.ingress,
+            Direction::Egress => types.egress,
+        })
+    };
+    let directions = || Direction::ALL.into_iter().filter(|direction| isolates(*direction));
+    for direction in directions() {
+        line(&mut text, 2, if direction == Direction::Ingress { "- Ingress" } else { "- Egress" });
+    }
+    for direction in directions() {
         let rules = policy.rules(direction);
         if rules.is_empty() {
-            line(&mut text, 2, &format!("{direction}: []  # none was seen"));
+            if let Some(why) = remarks.without_rules {
+                line(&mut text, 2, &format!("{direction}: []  # {why}"));
+            }
             continue;
         }
         line(&mut text, 2, &format!("{direction}:"));
-        let evidence = suggested.evidence.get(&direction).map(Vec::as_slice).unwrap_or_default();
+        let comments = remarks.rules.get(&direction).map(Vec::as_slice).unwrap_or_default();
         for (index, item) in rules.iter().enumerate() {
-            if let Some(evidence) = evidence.get(index) {
-                line(&mut text, 2, &format!("# {evidence}"));
+            if let Some(comment) = comments.get(index) {
+                line(&mut text, 2, &format!("# {comment}"));
             }
             rule(&mut text, direction, item);
         }

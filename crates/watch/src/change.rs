@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_engine::model::{ClusterPolicy, Name, Namespace, NetworkPolicy, Node, Pod};
+use palisade_engine::model::{ClusterPolicy, ClusterPolicyKind, Name, Namespace, NetworkPolicy, Node, Pod};
 
 use crate::resources::{self, Resource};
 
@@ -20,18 +20,25 @@ pub enum Watched {
     Pods,
     /// NetworkPolicies of all namespaces.
     NetworkPolicies,
-    /// ClusterNetworkPolicies, where their definition is installed: it may come and go at any time.
-    ClusterNetworkPolicies,
+    /// Cluster-wide policies of one kind, where its definition is installed: it may come and go at any time.
+    ClusterPolicies(ClusterPolicyKind),
 }
 
 impl Watched {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Namespaces, Self::Nodes, Self::Pods, Self::NetworkPolicies, Self::ClusterNetworkPolicies];
+    pub const ALL: [Self; 7] = [
+        Self::Namespaces,
+        Self::Nodes,
+        Self::Pods,
+        Self::NetworkPolicies,
+        Self::ClusterPolicies(ClusterPolicyKind::Cluster),
+        Self::ClusterPolicies(ClusterPolicyKind::Admin),
+        Self::ClusterPolicies(ClusterPolicyKind::BaselineAdmin),
+    ];
 
     /// Whether the server may not serve it, and then has none.
     pub(crate) fn is_optional(self) -> bool {
-        self == Self::ClusterNetworkPolicies
+        matches!(self, Self::ClusterPolicies(_))
     }
 
     /// Its place in the API.
@@ -41,7 +48,7 @@ impl Watched {
             Self::Nodes => resources::NODES,
             Self::Pods => resources::PODS,
             Self::NetworkPolicies => resources::NETWORK_POLICIES,
-            Self::ClusterNetworkPolicies => resources::CLUSTER_NETWORK_POLICIES,
+            Self::ClusterPolicies(kind) => resources::cluster_policies(kind),
         }
     }
 }
@@ -89,7 +96,7 @@ pub enum Object {
     Pod(Box<Pod>),
     /// A NetworkPolicy.
     NetworkPolicy(Box<NetworkPolicy>),
-    /// A ClusterNetworkPolicy; what of it was not understood fails closed in it.
+    /// A cluster-wide policy of any kind; what of it was not understood fails closed in it.
     ClusterPolicy(Box<ClusterPolicy>),
 }
 
@@ -100,7 +107,7 @@ impl Object {
             Self::Namespace(namespace) => (Watched::Namespaces, None, &namespace.name),
             Self::Node(node) => (Watched::Nodes, None, &node.name),
             Self::Pod(pod) => (Watched::Pods, Some(&pod.id.namespace), &pod.id.name),
-            Self::ClusterPolicy(policy) => (Watched::ClusterNetworkPolicies, None, &policy.name),
+            Self::ClusterPolicy(policy) => (Watched::ClusterPolicies(policy.kind), None, &policy.name),
             Self::NetworkPolicy(policy) => (Watched::NetworkPolicies, Some(&policy.id.namespace), &policy.id.name),
         };
         Key { of, namespace: namespace.cloned(), name: name.clone() }

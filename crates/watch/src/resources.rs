@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use palisade_engine::model::WorkloadKind;
+use palisade_engine::model::{ClusterPolicyKind, WorkloadKind};
 
 /// The group of the cluster-wide policies, which are installed as CRDs.
 pub(crate) const CLUSTER_POLICIES: &str = "policy.networking.k8s.io";
@@ -12,9 +12,6 @@ pub(crate) const NODES: Resource = Resource::built_in("", "v1", "nodes", "Node",
 pub(crate) const PODS: Resource = Resource::built_in("", "v1", "pods", "Pod", true);
 pub(crate) const NETWORK_POLICIES: Resource =
     Resource::built_in("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", true);
-
-pub(crate) const CLUSTER_NETWORK_POLICIES: Resource =
-    Resource::built_in(CLUSTER_POLICIES, "v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy", false);
 
 /// One resource of the API, in one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +68,16 @@ impl fmt::Display for Resource {
         f.write_str(&self.plural)?;
         if self.group.is_empty() { Ok(()) } else { write!(f, ".{}", self.group) }
     }
+}
+
+/// The cluster-wide policies of a kind, in the version that the reader knows.
+pub(crate) const fn cluster_policies(kind: ClusterPolicyKind) -> Resource {
+    let (version, plural, kind) = match kind {
+        ClusterPolicyKind::Cluster => ("v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy"),
+        ClusterPolicyKind::Admin => ("v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy"),
+        ClusterPolicyKind::BaselineAdmin => ("v1alpha1", "baselineadminnetworkpolicies", "BaselineAdminNetworkPolicy"),
+    };
+    Resource::built_in(CLUSTER_POLICIES, version, plural, kind, false)
 }
 
 /// Everything that every cluster serves and an answer needs, in the order in which it is read.

@@ -60,8 +60,7 @@ impl<'o> Typist<'o> {
         let fields = object::fields(&self.resource, raw)?;
         let mut reading = self.reading(&fields);
         let object = only(self.of, &mut reading.inventory);
-        let is_whole =
-            self.of != Watched::ClusterNetworkPolicies || !reading.diagnostics.iter().any(Diagnostic::leaves_out);
+        let is_whole = !self.of.is_optional() || !reading.diagnostics.iter().any(Diagnostic::leaves_out);
         let closed = match object {
             Some(object) if is_whole => return Ok(Change::Set(object)),
             other => other,
@@ -78,7 +77,7 @@ impl<'o> Typist<'o> {
         let rest = match self.of {
             Watched::NetworkPolicies => self.policy(&fields),
             // The reader has closed what it did not understand.
-            Watched::ClusterNetworkPolicies => closed,
+            Watched::ClusterPolicies(_) => closed,
             Watched::Namespaces | Watched::Nodes | Watched::Pods => self.parts(&fields),
         };
         Ok(Change::Poison(Poison { key, why, rest }))
@@ -209,7 +208,7 @@ fn only(of: Watched, inventory: &mut Inventory) -> Option<Object> {
         Watched::Nodes => Object::Node(inventory.nodes.pop()?),
         Watched::Pods => Object::Pod(Box::new(inventory.pods.pop()?)),
         Watched::NetworkPolicies => Object::NetworkPolicy(Box::new(inventory.policies.pop()?)),
-        Watched::ClusterNetworkPolicies => Object::ClusterPolicy(Box::new(inventory.cluster_policies.pop()?)),
+        Watched::ClusterPolicies(_) => Object::ClusterPolicy(Box::new(inventory.cluster_policies.pop()?)),
     })
 }
 

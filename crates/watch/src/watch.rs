@@ -64,7 +64,8 @@ impl Default for Pace {
 impl Pace {
     /// The waits of one resource's watch: they are not those of another's.
     pub(crate) fn backoff(&self, of: Watched) -> Backoff {
-        Backoff::new(self.first, self.most, self.seed.map(|seed| seed.wrapping_add(of as u64)))
+        let number = Watched::ALL.iter().zip(0_u64..).find(|(one, _)| **one == of).map_or(0, |(_, number)| number);
+        Backoff::new(self.first, self.most, self.seed.map(|seed| seed.wrapping_add(number)))
     }
 }
 

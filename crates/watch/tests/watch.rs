@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use palisade_engine::model::ClusterPolicyKind;
 use palisade_watch::{
     Access, Object, Pace, Received, Watched,
     fake::{FakeServer, Fault},
@@ -230,40 +231,80 @@ fn bookmarks_move_the_place_to_go_on_from() {
 
 /// The definition of cluster-wide policies may not be there, come, and go; what is not understood of one of
 /// them fails closed in it.
+/// A cluster-wide policy of any kind; what its spec holds beside the subject and the ingress rules is the least.
+fn wide(server: &FakeServer, kind: ClusterPolicyKind, name: &str, rules: &str) {
+    let (version, of_kind) = match kind {
+        ClusterPolicyKind::Cluster => ("v1alpha2", "tier: Admin, priority: 5, "),
+        ClusterPolicyKind::Admin => ("v1alpha1", "priority: 5, "),
+        ClusterPolicyKind::BaselineAdmin => ("v1alpha1", ""),
+    };
+    server.apply(&format!(
+        "{{apiVersion: policy.networking.k8s.io/{version}, kind: {kind}, metadata: {{name: {name}}},
+          spec: {{{of_kind}subject: {{namespaces: {{}}}}, ingress: {rules}}}}}"
+    ));
+}
+
 #[test]
 fn cluster_policies_come_and_go_with_their_definition() {
+    for kind in ClusterPolicyKind::ALL {
+        come_and_go(kind);
+    }
+}
+
+fn come_and_go(kind: ClusterPolicyKind) {
     let server = FakeServer::start().unwrap();
-    let of = Watched::ClusterNetworkPolicies;
+    let of = Watched::ClusterPolicies(kind);
+    let accept = if kind == ClusterPolicyKind::Cluster { "Accept" } else { "Allow" };
     let mut follower = Follower::of(&server, &[of], hurry(), 64);
     follower.until("none is all there is", |state| state.synced.contains_key(&of));
     server.install(of.resource());
-    let policy = |name: &str, rules: &str| {
-        server.apply(&format!(
-            "{{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {{name: {name}}},
-              spec: {{tier: Admin, priority: 5, subject: {{namespaces: {{}}}}, ingress: {rules}}}}}"
-        ));
-    };
-    policy("a", "[{action: Deny, from: [{namespaces: {}}]}]");
-    follower.until("the policy came", |state| state.has(of, "a", "Deny"));
-    policy("odd", "[{action: Accept, from: [{galaxies: {}}]}, {action: Deny, from: [{galaxies: {}}]}]");
-    let closed = |state: &State| state.poison.values().find(|poison| &*poison.key.name == "odd").cloned();
+    // There is one BaselineAdminNetworkPolicy.
+    let (first, second) = if kind == ClusterPolicyKind::BaselineAdmin { ("default", "default") } else { ("a", "odd") };
+    wide(&server, kind, first, "[{action: Deny, from: [{namespaces: {}}]}]");
+    follower.until("the policy came", |state| state.has(of, first, "Deny"));
+    wide(
+        &server,
+        kind,
+        second,
+        &format!("[{{action: {accept}, from: [{{galaxies: {{}}}}]}}, {{action: Deny, from: [{{galaxies: {{}}}}]}}]"),
+    );
+    let closed = |state: &State| state.poison.values().find(|poison| &*poison.key.name == second).cloned();
     follower.until("the odd one came", |state| closed(state).is_some());
     let poison = closed(&follower.state).unwrap();
+    assert_eq!(poison.key.to_string(), format!("{kind} {second}"));
     assert!(poison.why[0].contains("galaxies"), "{:?}", poison.why);
     let Some(Object::ClusterPolicy(odd)) = poison.rest else { panic!("{:?}", poison.rest) };
-    assert_eq!(odd.ingress.len(), 2);
+    assert_eq!((odd.kind, odd.ingress.len()), (kind, 2));
     assert!(odd.ingress.iter().all(|rule| !rule.is_understood()), "{odd:?}");
     server.uninstall(&of.resource().plural);
     server.cut_watches();
     follower.until("all are gone", |state| state.objects.is_empty() && state.poison.is_empty());
     server.install(of.resource());
-    policy("b", "[{action: Pass, from: [{namespaces: {}}]}]");
-    follower.until("another one came", |state| state.has(of, "b", "Pass"));
+    wide(&server, kind, "default", &format!("[{{action: {accept}, from: [{{namespaces: {{}}}}]}}]"));
+    follower.until("another one came", |state| state.has(of, "default", "Accept"));
     assert!(
         follower.state.troubles.iter().all(|trouble| !trouble.why.contains("404")),
         "{:?}",
         follower.state.troubles
     );
+}
+
+#[test]
+fn policies_of_one_name_and_several_kinds_are_told_apart() {
+    let server = FakeServer::start().unwrap();
+    let kinds = ClusterPolicyKind::ALL.map(Watched::ClusterPolicies);
+    for of in kinds {
+        server.install(of.resource());
+    }
+    let mut follower = Follower::of(&server, &kinds, hurry(), 64);
+    for kind in ClusterPolicyKind::ALL {
+        wide(&server, kind, "default", "[{action: Deny, from: [{namespaces: {}}]}]");
+    }
+    follower.until("all came", |state| kinds.iter().all(|of| state.get(*of, "default").is_some()));
+    let [cluster, admin, baseline] = kinds;
+    server.delete(&admin.resource().plural, "default");
+    follower.until("one is gone", |state| state.get(admin, "default").is_none());
+    assert!([cluster, baseline].iter().all(|of| follower.state.get(*of, "default").is_some()));
 }
 
 #[test]

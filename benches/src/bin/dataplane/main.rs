@@ -15,6 +15,7 @@ mod place;
 mod report;
 mod rules;
 mod statistic;
+mod wide;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -145,21 +146,27 @@ fn places(quick: bool, hopper: &mut Hopper) -> Result<Vec<Entry>> {
     add(Kind::Again, "conntrack again", 0, 0, Ruleset::default())?;
     add(Kind::Empty, "empty base chain", 0, 0, rules::empty())?;
     // The first is what the others are flat beside.
-    let sizes: &[(&str, usize, usize, usize)] = match quick {
-        true => &[("palisade", 40, 200, 12), ("palisade, one pod", 100, 200, 60)],
+    let sizes: &[(&str, usize, usize, usize, usize)] = match quick {
+        true => &[
+            ("palisade", 40, 200, 12, 0),
+            ("palisade, one pod", 100, 200, 60, 0),
+            ("palisade, cluster-wide", 40, 200, 12, 20),
+        ],
         false => &[
-            ("palisade", 100, 1_000, 12),
-            ("palisade", 1_000, 10_000, 12),
-            ("palisade", 10_000, 100_000, 12),
-            ("palisade, one pod", 2_000, 10_000, 1_000),
+            ("palisade", 100, 1_000, 12, 0),
+            ("palisade", 1_000, 10_000, 12, 0),
+            ("palisade", 10_000, 100_000, 12, 0),
+            ("palisade, one pod", 2_000, 10_000, 1_000, 0),
+            // A hundred cluster-wide ones besides, of 25 rules each.
+            ("palisade, cluster-wide", 10_000, 100_000, 12, 100),
         ],
     };
-    for &(name, policies, pods, on_pair) in sizes {
-        let Made { ruleset, policies, pods } = rules::palisade(policies, pods, on_pair)?;
+    for &(name, policies, pods, on_pair, wide) in sizes {
+        let Made { ruleset, policies, pods } = rules::palisade(policies, pods, on_pair, wide)?;
         add(Kind::Palisade, name, policies, pods, ruleset)?;
     }
-    if let Some(&(_, policies, pods, on_pair)) = sizes.first() {
-        let Made { ruleset, policies, pods } = rules::palisade(policies, pods, on_pair)?;
+    if let Some(&(_, policies, pods, on_pair, wide)) = sizes.first() {
+        let Made { ruleset, policies, pods } = rules::palisade(policies, pods, on_pair, wide)?;
         add(Kind::Cutting, "palisade, some cut", policies, pods, ruleset)?;
     }
     for policies in if quick { &[40][..] } else { &[100, 1_000, 10_000] } {

@@ -24,6 +24,8 @@ use palisade_nftables::{
     ruleset::{Chain, End, Expression, FORWARD, Key, Rule, Ruleset, Set, SetKind, Verdict},
 };
 
+use crate::wide;
+
 /// Where the server listens, and the pair may speak.
 pub(crate) const SERVED: u16 = 7000;
 /// Where the server listens, and the pair may not speak.
@@ -72,8 +74,8 @@ pub(crate) struct Made {
     pub(crate) pods: usize,
 }
 
-/// What the agent would program, with `on_pair` of the policies selecting the pair.
-pub(crate) fn palisade(policies: usize, pods: usize, on_pair: usize) -> Result<Made> {
+/// What the agent would program, with `on_pair` of the policies selecting the pair, and so many cluster-wide ones.
+pub(crate) fn palisade(policies: usize, pods: usize, on_pair: usize, wide: usize) -> Result<Made> {
     let mut inventory = Inventory::default();
     let size = Size { pods, policies: policies.saturating_sub(on_pair).max(20), seed: 1, dual_stack: true };
     let generated = Cluster::new(size)?;
@@ -87,7 +89,8 @@ pub(crate) fn palisade(policies: usize, pods: usize, on_pair: usize) -> Result<M
     inventory.namespaces.push(Namespace { name: NAMESPACE.into(), labels: Labels::default(), mode: None, at: None });
     inventory.pods.extend(PairEnd::ALL.map(|end| pod(end, &node)));
     inventory.policies.extend((0..on_pair).map(policy));
-    let (policies, pods) = (inventory.policies.len(), inventory.pods.len());
+    inventory.cluster_policies.extend((0..wide).map(|number| wide::policy(number, wide)));
+    let (policies, pods) = (inventory.policies.len() + wide, inventory.pods.len());
     let cluster = inventory.into_cluster().map_err(|conflicts| anyhow!("{conflicts:?}"))?;
     let program = PolicyProgram::compile(&cluster);
     let node = cluster.find_node(&node).context("the node is not in its cluster")?;
@@ -148,15 +151,15 @@ fn policy(number: usize) -> NetworkPolicy {
     }
 }
 
-fn all() -> LabelSelector {
+pub(crate) fn all() -> LabelSelector {
     LabelSelector::everything()
 }
 
-fn app(name: &str) -> LabelSelector {
+pub(crate) fn app(name: &str) -> LabelSelector {
     one("app", name)
 }
 
-fn one(key: &str, value: &str) -> LabelSelector {
+pub(crate) fn one(key: &str, value: &str) -> LabelSelector {
     [Requirement::new(key, Operator::In(vec![value.into()]))].into_iter().collect()
 }
 
@@ -184,7 +187,7 @@ pub(crate) fn linear(policies: usize) -> Ruleset {
             is_map: false,
             comment: None,
             passing: None,
-            elements: addresses.map(|address| (Key::Address(address), None)).collect::<BTreeMap<_, _>>(),
+            elements: addresses.map(|address| (Key::Address(address), None)).collect(),
         };
         let stranger = |n: u32| match family {
             Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(0x0a10_0000 + n)),
@@ -220,7 +223,7 @@ mod tests {
     /// Both ends are isolated in both directions, and what lets them speak is a set of everyone.
     #[test]
     fn the_pair_is_isolated_and_its_peers_are_all_pods() -> Result<()> {
-        let made = palisade(40, 200, 12)?;
+        let made = palisade(40, 200, 12, 0)?;
         for map in ["egress4", "egress6", "ingress4", "ingress6"] {
             let elements = &made.ruleset.sets.get(map).context("no map")?.elements;
             for end in PairEnd::ALL {
@@ -230,6 +233,20 @@ mod tests {
         }
         let largest = made.ruleset.sets.values().map(|set| set.elements.len()).max();
         assert!(largest >= Some(190), "{largest:?} of {} pods", made.pods);
+        Ok(())
+    }
+
+    /// The chains of the Admin tier lead to those of NetworkPolicies, and are not the same without it.
+    #[test]
+    fn cluster_wide_policies_come_before_the_others() -> Result<()> {
+        let [without, with] = [0, 10].map(|wide| palisade(40, 200, 12, wide));
+        let (without, with) = (without?, with?);
+        assert_eq!(with.policies, without.policies + 10);
+        let rules = |made: &Made| made.ruleset.chains.values().map(|chain| chain.rules.len()).sum::<usize>();
+        let elements = |made: &Made| made.ruleset.sets.values().map(|set| set.elements.len()).sum::<usize>();
+        // The pair is among the pods of two of them; a port of its own for nearly each of their rules.
+        assert!(elements(&with) > elements(&without) + 2 * wide::RULES, "{}", elements(&with));
+        assert!(rules(&with) > rules(&without));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use palisade_nftables::{
     difference::Difference,
     fake::FakeKernel,
     netlink::{ApplyError, ChainState, Kernel, SetState, Snapshot},
-    ruleset::{Chain, Name, Rule, Ruleset, Set, SetKind},
+    ruleset::{Chain, Elements, Name, Rule, Ruleset, Set, SetKind},
 };
 
 /// `table inet palisade` of one network namespace.
@@ -168,11 +168,11 @@ fn set_found(name: &Name, state: &SetState, wanted: Option<&Set>) -> Option<Set>
     let Some(wanted) = wanted else {
         // It will be removed, by its name.
         let kind = state.kind.unwrap_or(SetKind::Ports);
-        return Some(Set { kind, is_map: state.is_map, comment: None, passing: None, elements: BTreeMap::new() });
+        return Some(Set { kind, is_map: state.is_map, comment: None, passing: None, elements: Elements::default() });
     };
-    let empty = SetState { elements: BTreeMap::new(), ..state.clone() };
+    let empty = SetState { elements: Elements::default(), ..state.clone() };
     let snapshot = Snapshot { exists: true, sets: [(name.clone(), empty)].into(), ..Snapshot::default() };
-    let without_elements = Set { elements: BTreeMap::new(), comment: wanted.comment.clone(), ..*wanted };
+    let without_elements = Set { elements: Elements::default(), comment: wanted.comment.clone(), ..*wanted };
     let ruleset = Ruleset { sets: [(name.clone(), without_elements)].into(), chains: BTreeMap::new() };
     if !snapshot.differences(&ruleset).is_empty() {
         return None;

@@ -19,8 +19,8 @@ use palisade_agent::{
 use palisade_engine::{
     PolicyProgram,
     model::{
-        Cluster, ClusterPolicyKind, Inventory, LabelSelector, Labels, Name, Namespace, NamespaceScope, NetworkPolicy,
-        Node, ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyRule, Requirement,
+        Cluster, Inventory, LabelSelector, Labels, Name, Namespace, NamespaceScope, NetworkPolicy, Node, ObjectRef,
+        Peer, Phase, Pod, PodAddresses, PolicyRule, Requirement,
     },
 };
 use palisade_nftables::{
@@ -137,8 +137,7 @@ pub(crate) fn inventory(seed: u64) -> Inventory {
     // And of those, every second one with audited policies.
     let generator = if seed % 4 < 2 { generator } else { generator.with_modes() };
     let mut inventory = generator.inventory();
-    inventory.cluster_policies.retain(|policy| policy.kind == ClusterPolicyKind::Cluster);
-    inventory.cluster_policies.sort_by(|a, b| a.name.cmp(&b.name));
+    inventory.cluster_policies.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     inventory.resolved.clear();
     inventory.workloads.clear();
     inventory.services.clear();

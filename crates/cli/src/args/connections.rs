@@ -124,7 +124,8 @@ Examples:
   palisade diff main/ branch/
   palisade diff main/ branch/ -o md > comment.md
   palisade diff -f manifests/
-  palisade diff main/ branch/ --flows observed.tsv    which of these connections would break")]
+  palisade diff main/ branch/ --flows observed.tsv    which of these connections would break
+  palisade diff -f manifests/ --flows flows.jsonl     which of those that agents (or Hubble, Calico) saw")]
 pub(crate) struct DiffArguments {
     /// The two states
     #[arg(value_names = ["OLD", "NEW"], num_args = 0..=2)]
@@ -136,7 +137,7 @@ pub(crate) struct DiffArguments {
     #[command(flatten)]
     pub(crate) audited: Audited,
 
-    /// Tell only what becomes of these connections, as for `verdicts`
+    /// Tell only what becomes of these connections: a table as for `verdicts`, or a flow log
     #[arg(long, value_name = "FILE")]
     pub(crate) flows: Option<PathBuf>,
 

@@ -87,10 +87,11 @@ pub(crate) enum JournalLevel {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without a file the agent of this node is asked, by its socket: what it logged last, and with --follow what
-comes. An end is [NAMESPACE/][KIND/]NAME, an address or a network, `ns/NAME` for a namespace, or `outside`;
-without a namespace it is looked for in all of them.
+comes. Files are flow logs of agents, exports of Hubble (`hubble observe -o jsonl`) or Calico's flow logs;
+lines of several come in the order of their times. An end is [NAMESPACE/][KIND/]NAME, an address or a
+network, `ns/NAME` for a namespace, or `outside`; without a namespace it is looked for in all of them.
 
-Exit codes: 0 there were such lines, 1 there were none, 2 could not be told.
+Exit codes: 0 there were such lines, 1 there were none, 2 could not be told, or not of all lines.
 
 Examples:
   palisade flows --denied --follow
@@ -98,14 +99,25 @@ Examples:
   palisade flows --denied --to prod/db --port 5432
   palisade flows --from ns/dev -n 20 -o jsonl | jq .nearest
   kubectl -n kube-system exec ds/palisade -- palisade flows -f
-  palisade flows /var/log/palisade/flows.jsonl --from 10.244.0.0/16")]
+  palisade flows node-*.jsonl --from 10.244.0.0/16
+  palisade flows node-*.jsonl --fold                      who spoke with whom, how often, since when
+  hubble observe -o jsonl | palisade flows - --fold -o jsonl > seen.jsonl")]
 pub(crate) struct Flows {
-    /// A file with a flow log, or `-` for standard input [default: the agent of this node]
-    pub(crate) file: Option<PathBuf>,
+    /// Files with flow logs, or `-` for standard input [default: the agent of this node]
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 
     /// Go on with what comes
     #[arg(short, long)]
     pub(crate) follow: bool,
+
+    /// Fold lines into connections between workloads: how often, first and last seen
+    #[arg(long, conflicts_with_all = ["follow", "last"])]
+    pub(crate) fold: bool,
+
+    /// How many distinct connections are held at most when folding; what finds no room is told [default: 1000000]
+    #[arg(long, value_name = "N", requires = "fold")]
+    pub(crate) max_connections: Option<usize>,
 
     /// Of what there is, only the last N
     #[arg(short = 'n', long = "lines", value_name = "N")]
@@ -135,12 +147,12 @@ pub(crate) struct Flows {
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Vec<String>,
 
-    /// The form of the lines
+    /// The form of the lines, or of what is folded
     #[arg(short, long, default_value = "text")]
     pub(crate) output: FlowsFormat,
 
     /// The agent's socket
-    #[arg(long, value_name = "PATH", default_value = SOCKET, conflicts_with = "file")]
+    #[arg(long, value_name = "PATH", default_value = SOCKET, conflicts_with = "files")]
     pub(crate) socket: PathBuf,
 }
 
@@ -148,6 +160,10 @@ pub(crate) struct Flows {
 pub(crate) enum FlowsFormat {
     /// For people
     Text,
-    /// For programs: the lines as they were logged
+    /// For programs: the lines as they were logged, or a line for each connection
     Jsonl,
+    /// One JSON object: the connections, and what was read (--fold)
+    Json,
+    /// A table with a header line (--fold)
+    Tsv,
 }

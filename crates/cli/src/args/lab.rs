@@ -3,9 +3,10 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use palisade_engine::model::Resolved;
 use palisade_lab::wiring::Wiring;
 
-use super::{FamilyArgument, Format, Input};
+use super::{FamilyArgument, Format, Input, questions::resolved};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabCommand {
@@ -48,6 +49,10 @@ pub(crate) struct LabRun {
     /// Only this IP family [default: every family that both ends have]
     #[arg(long)]
     pub(crate) family: Option<FamilyArgument>,
+
+    /// What a domain name of a policy resolves to; once for each address
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
+    pub(crate) resolve: Vec<Resolved>,
 
     /// How the pods of a node are joined with it
     #[arg(long, default_value = "routed")]

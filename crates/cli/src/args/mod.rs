@@ -4,11 +4,13 @@ mod audited;
 mod check;
 mod connections;
 mod flows;
+mod generate;
 mod lab;
 mod machine;
 mod names;
 mod node;
 mod questions;
+mod ready;
 mod suggest;
 
 use std::path::PathBuf;
@@ -21,11 +23,13 @@ pub(crate) use self::{
     check::{Check, CheckFormat, FailOn},
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
     flows::{FlowArguments, Flows, FlowsFormat, JournalArguments, JournalFormat, JournalLevel, Logged},
+    generate::{Generate, Starter},
     lab::{LabChange, LabCommand, LabDown, LabExec, LabList, LabRun, LabUp},
     machine::{AgentArguments, AgentCommand, Completion, Doctor, EstablishedArgument, Man, Ruleset},
     names::NameArguments,
     node::{InitArguments, PodArguments, UnknownPodsArgument},
     questions::{Coverage, Describe, DescribeFormat, Explain, Reach, TestArguments, TestFormat, Verdicts},
+    ready::Ready,
     suggest::Suggest,
 };
 
@@ -82,6 +86,10 @@ pub(crate) enum Command {
     Flows(Flows),
     /// The least policies that allow the connections that were observed
     Suggest(Suggest),
+    /// Whether policies may be enforced: which observed connections they would break
+    Ready(Ready),
+    /// Policies to begin with: default denies, DNS, the ingress controller, three tiers
+    Generate(Generate),
     /// Whether this machine can enforce policies, and what to do if not
     Doctor(Doctor),
     /// A completion script for a shell

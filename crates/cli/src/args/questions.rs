@@ -47,7 +47,7 @@ pub(crate) struct Explain {
 }
 
 /// Parses `NAME=ADDRESS`.
-fn resolved(text: &str) -> Result<Resolved, String> {
+pub(super) fn resolved(text: &str) -> Result<Resolved, String> {
     let (name, address) = text.split_once('=').ok_or("write NAME=ADDRESS, as in www.example.com=203.0.113.9")?;
     let name = DomainName::parse(name).map_err(|error| format!("the name `{name}` {error}"))?;
     let address = address.parse().map_err(|_| format!("`{address}` is not an IP address"))?;
@@ -219,9 +219,10 @@ Examples:
   palisade describe -f manifests/
   palisade describe prod/database web -n prod -f manifests/
   palisade describe prod/database -f manifests/ -o yaml
+  palisade describe cnp/default -f manifests/
   kubectl get ns,po,netpol -A -o yaml | palisade describe -f -")]
 pub(crate) struct Describe {
-    /// Which policies, as [NAMESPACE/]NAME [default: all of the input]
+    /// Which policies, as [NAMESPACE/]NAME, or as KIND/NAME of cluster-wide ones (cnp, anp, banp) [default: all of the input]
     #[arg(value_name = "POLICY")]
     pub(crate) policies: Vec<String>,
 

@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &ConnectionsArguments) -> Result<ExitCode> {
     let (from, to) = (Namer::new(cluster, &from), Namer::new(cluster, &to));
     if arguments.exposed {
         let only = asked.to.as_ref().map(|selection| selection.ends(&connections, &program));
-        let exposure = Exposure::new(&program, &connections, only.as_ref(), asked.within.as_ref());
+        let exposure = Exposure::new(cluster, &program, &connections, only.as_ref(), asked.within.as_ref());
         match arguments.output {
             ConnectionsFormat::Json => screen::out_json(&exposure.data(&connections, &to))?,
             ConnectionsFormat::Text => screen::out(&exposure.text(&connections, &to, screen::width()))?,

@@ -1,9 +1,13 @@
 //! What each workload is isolated by, counted.
 
+use std::collections::HashMap;
+
 use palisade_engine::{
     PolicyProgram,
+    compile::{IdentityId, Tier},
     connections::{By, Groups, UnitKind},
-    model::{Cluster, Direction, PodId, PolicyId},
+    model::{Cluster, Direction, PodId, PolicyRef},
+    strangers::{Whom, families},
 };
 use serde::{Deserialize, Serialize};
 
@@ -118,14 +122,14 @@ impl WorkloadReport {
 }
 
 fn of_pods(cluster: &Cluster, program: &PolicyProgram, pods: &[PodId], direction: Direction) -> DirectionReport {
-    let mut policies: Vec<PolicyId> = Vec::new();
+    let mut policies: Vec<PolicyRef> = Vec::new();
+    let mut known: HashMap<IdentityId, Vec<PolicyRef>> = HashMap::new();
     let mut isolated = 0;
     for pod in pods {
         let Some(identity) = program.identity_of(*pod) else { continue };
-        let profile = program.profile(program.profile_of(identity, direction));
-        let before = policies.len();
-        policies.extend(profile.isolating());
-        isolated += usize::from(policies.len() > before);
+        let closing = known.entry(identity).or_insert_with(|| closing(cluster, program, identity, direction));
+        isolated += usize::from(!closing.is_empty());
+        policies.extend_from_slice(closing);
     }
     policies.sort_unstable();
     policies.dedup();
@@ -134,8 +138,41 @@ fn of_pods(cluster: &Cluster, program: &PolicyProgram, pods: &[PodId], direction
         all if all == pods.len() => State::Isolated,
         _ => State::Partly,
     };
-    let policies = policies.into_iter().map(|policy| cluster.policy(policy).id.name.to_string()).collect();
-    DirectionReport { state, isolated, policies }
+    let name = |policy| match policy {
+        PolicyRef::Network(id) => cluster.policy(id).id.name.to_string(),
+        PolicyRef::Cluster(_) => cluster.policy_name(policy),
+    };
+    DirectionReport { state, isolated, policies: policies.into_iter().map(name).collect() }
+}
+
+/// The policies by which nothing is allowed that no rule accepts: the NetworkPolicies that isolate, and the
+/// cluster-wide ones that leave nothing to the default. Their rules for ingress can only be about pods; for egress
+/// they must be about addresses, too.
+fn closing(cluster: &Cluster, program: &PolicyProgram, identity: IdentityId, direction: Direction) -> Vec<PolicyRef> {
+    let id = program.profile_of(identity, direction);
+    let profile = program.profile(id);
+    let mut policies: Vec<PolicyRef> = profile.isolating().map(PolicyRef::Network).collect();
+    if !profile.tiers.iter().any(|tier| tier.tier != Tier::NetworkPolicy) {
+        return policies;
+    }
+    let of = program.identity(identity);
+    let families = families(cluster, of);
+    let destination = (direction == Direction::Ingress).then_some(identity);
+    let is_isolated = !policies.is_empty();
+    let stance = |whom: Whom<'_>| {
+        let rules = program.concerning(id, &of.namespace, &families, whom).without(Tier::NetworkPolicy);
+        // What isolates leaves nothing to the tier behind it.
+        let rules = if is_isolated { rules.without(Tier::Baseline) } else { rules };
+        program.stance(&rules, destination)
+    };
+    let mut stances = vec![stance(Whom::Pod)];
+    if direction == Direction::Egress {
+        stances.push(stance(Whom::Outside));
+    }
+    if stances.iter().all(|stance| stance.by_default.is_empty()) {
+        policies.extend(stances.into_iter().flat_map(|stance| stance.denied_by));
+    }
+    policies
 }
 
 /// The workloads whose pods are their nodes.

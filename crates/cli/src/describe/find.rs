@@ -1,7 +1,7 @@
 //! The policies that were asked for by name.
 
 use anyhow::{Error, Result, anyhow, bail};
-use palisade_engine::model::{Cluster, ObjectRef, PolicyId};
+use palisade_engine::model::{Cluster, ClusterPolicyKind, ObjectRef, PolicyRef};
 
 use crate::{
     endpoint::{distance, is_part},
@@ -11,38 +11,67 @@ use crate::{
 /// How many names a hint gives.
 const SHOWN: usize = 4;
 
-/// A policy as it was typed: `[NAMESPACE/]NAME`.
+/// A policy as it was typed: `[NAMESPACE/]NAME`, or `KIND/NAME` of a cluster-wide one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wanted(ObjectRef);
+pub(super) struct Wanted {
+    /// What it is called if it is a NetworkPolicy.
+    named: ObjectRef,
+    /// The kinds of which it may be a cluster-wide one.
+    kinds: Vec<ClusterPolicyKind>,
+}
 
 impl Wanted {
-    /// Reads a name; one without a namespace is looked for in `namespace`.
+    /// Reads a name; one without a namespace is looked for in `namespace`, and among the cluster-wide ones.
     ///
     /// # Errors
     /// When it is not one name, or two with a slash between them.
     pub(super) fn parse(typed: &str, namespace: &str) -> Result<Self> {
-        let (namespace, name) = typed.split_once('/').unwrap_or((namespace, typed));
-        if namespace.is_empty() || name.is_empty() || name.contains('/') {
-            bail!("`{typed}` is not the name of a policy: write NAME or NAMESPACE/NAME");
+        let (before, name) = typed.split_once('/').map_or((None, typed), |(before, name)| (Some(before), name));
+        if before.is_some_and(str::is_empty) || name.is_empty() || name.contains('/') {
+            bail!("`{typed}` is not the name of a policy: write NAME, NAMESPACE/NAME or KIND/NAME (cnp, anp, banp)");
         }
-        Ok(Self(ObjectRef::new(namespace, name)))
+        let kinds = match before {
+            None => ClusterPolicyKind::ALL.into(),
+            Some(before) => kind(before).into_iter().collect(),
+        };
+        Ok(Self { named: ObjectRef::new(before.unwrap_or(namespace), name), kinds })
     }
 }
 
-/// The policies meant, each once, in the order asked; all in the order read when none is asked for.
+/// The kind that kubectl calls so.
+fn kind(word: &str) -> Option<ClusterPolicyKind> {
+    let word = word.to_ascii_lowercase();
+    let word = word.strip_suffix(".policy.networking.k8s.io").unwrap_or(&word);
+    ClusterPolicyKind::ALL.into_iter().find(|kind| {
+        let singular = kind.kind().to_ascii_lowercase();
+        let plural = singular.strip_suffix('y').is_some_and(|stem| word.strip_suffix("ies") == Some(stem));
+        plural || word == singular || word == kind.short()
+    })
+}
+
+/// The policies meant, each once, in the order asked; all in the order read when none is asked for, the
+/// cluster-wide ones last.
 ///
 /// # Errors
 /// When the input has no policy of a name; it says what there is.
-pub(super) fn policies(cluster: &Cluster, wanted: &[Wanted]) -> Result<Vec<PolicyId>> {
+pub(super) fn policies(cluster: &Cluster, wanted: &[Wanted]) -> Result<Vec<PolicyRef>> {
+    let named = || cluster.policies().map(|(id, policy)| (PolicyRef::Network(id), policy));
+    let wide = || cluster.cluster_policies().map(|(id, policy)| (PolicyRef::Cluster(id), policy));
     if wanted.is_empty() {
-        return Ok(cluster.policies().map(|(id, _)| id).collect());
+        return Ok(named().map(|(id, _)| id).chain(wide().map(|(id, _)| id)).collect());
     }
     let mut found = Vec::new();
-    for Wanted(name) in wanted {
-        let policy = cluster.policies().find(|(_, policy)| policy.id == *name);
-        let (id, _) = policy.ok_or_else(|| unknown(cluster, name))?;
-        if !found.contains(&id) {
-            found.push(id);
+    for Wanted { named: name, kinds } in wanted {
+        let of_namespace = named().find(|(_, policy)| policy.id == *name).map(|(id, _)| id);
+        let of_cluster = wide().filter(|(_, one)| one.name == name.name && kinds.contains(&one.kind));
+        let meant: Vec<PolicyRef> = of_namespace.into_iter().chain(of_cluster.map(|(id, _)| id)).collect();
+        if meant.is_empty() {
+            return Err(unknown(cluster, name, kinds));
+        }
+        for id in meant {
+            if !found.contains(&id) {
+                found.push(id);
+            }
         }
     }
     Ok(found)
@@ -50,9 +79,22 @@ pub(super) fn policies(cluster: &Cluster, wanted: &[Wanted]) -> Result<Vec<Polic
 
 /// Says that there is no such policy, and what there is: similar names, else those of the namespace,
 /// else the namespaces that have policies.
-fn unknown(cluster: &Cluster, wanted: &ObjectRef) -> Error {
+fn unknown(cluster: &Cluster, wanted: &ObjectRef, kinds: &[ClusterPolicyKind]) -> Error {
+    let wide = cluster.cluster_policies().map(|(_, policy)| policy);
+    if let [kind] = kinds {
+        let there: Vec<&str> = wide.filter(|policy| policy.kind == *kind).map(|policy| policy.name.as_str()).collect();
+        let hint = if there.is_empty() { "the input has none".into() } else { shortened(&there, ", ", SHOWN) };
+        return anyhow!("there is no {kind} `{}`; there is: {hint}", wanted.name);
+    }
     let known: Vec<&ObjectRef> = cluster.policies().map(|(_, policy)| &policy.id).collect();
-    anyhow!("there is no policy `{}` in namespace {}; {}", wanted.name, wanted.namespace, hint(&known, wanted))
+    let similar = |name: &str| distance(name, &wanted.name) * 3 <= wanted.name.len() || is_part(name, &wanted.name);
+    let wide: Vec<String> =
+        wide.filter(|policy| similar(&policy.name)).map(|one| format!("{} {}", one.kind, one.name)).collect();
+    let hint = match shortened(&wide, " or ", SHOWN) {
+        none if none.is_empty() => hint(&known, wanted),
+        wide => format!("did you mean {wide}?"),
+    };
+    anyhow!("there is no policy `{}` in namespace {}; {hint}", wanted.name, wanted.namespace)
 }
 
 fn hint(known: &[&ObjectRef], wanted: &ObjectRef) -> String {
@@ -91,11 +133,24 @@ mod tests {
 
     #[test]
     fn names_with_and_without_a_namespace() {
-        assert_eq!(Wanted::parse("web", "prod").unwrap(), Wanted(ObjectRef::new("prod", "web")));
-        assert_eq!(Wanted::parse("dev/web", "prod").unwrap(), Wanted(ObjectRef::new("dev", "web")));
+        let wanted = |typed: &str| Wanted::parse(typed, "prod").map(|wanted| (wanted.named, wanted.kinds)).unwrap();
+        assert_eq!(wanted("web"), (ObjectRef::new("prod", "web"), ClusterPolicyKind::ALL.into()));
+        assert_eq!(wanted("dev/web"), (ObjectRef::new("dev", "web"), Vec::new()));
         for typed in ["", "/", "a/", "/a", "a/b/c"] {
             assert!(Wanted::parse(typed, "prod").is_err(), "{typed}");
         }
+    }
+
+    #[test]
+    fn kinds_as_kubectl_calls_them() {
+        for kind in ClusterPolicyKind::ALL {
+            let plural = format!("{}ies", kind.kind().trim_end_matches('y').to_lowercase());
+            for word in [kind.kind(), &plural, &format!("{plural}.policy.networking.k8s.io")] {
+                assert_eq!(super::kind(word), Some(kind), "{word}");
+            }
+        }
+        let short = ["cnp", "anp", "banp", "np", "policies", "clusternetworkpolic"].map(super::kind);
+        assert_eq!(short.into_iter().flatten().collect::<Vec<_>>(), ClusterPolicyKind::ALL);
     }
 
     #[test]

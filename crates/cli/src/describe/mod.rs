@@ -4,15 +4,16 @@ mod find;
 mod object;
 mod text;
 mod wide;
+mod wide_text;
 mod words;
 mod yaml;
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, PolicyId},
+    model::{Cluster, ObjectRef, PolicyRef},
 };
 
 use self::{find::Wanted, object::Tree, text::Printer};
@@ -33,19 +34,18 @@ pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
     match arguments.output {
         DescribeFormat::Text => {
             let printer = Printer::new(cluster, &program, &read.excerpts, screen::width());
-            let mut texts: Vec<String> = policies.iter().map(|id| printer.policy(*id)).collect();
-            if wanted.is_empty() {
-                let wide = cluster.cluster_policies();
-                texts.extend(wide.map(|(id, policy)| wide::words(&program, id, policy, screen::width())));
-            }
-            screen::out(&texts.join("\n"))?;
+            let texts = policies.iter().map(|policy| match policy {
+                PolicyRef::Network(id) => printer.policy(*id),
+                PolicyRef::Cluster(id) => printer.wide(*id),
+            });
+            screen::out(&texts.collect::<Vec<_>>().join("\n"))?;
         }
         DescribeFormat::Yaml => {
-            let documents = objects(cluster, &program, &policies, wanted.is_empty());
+            let documents = objects(cluster, &program, &policies);
             let documents: Vec<String> = documents.iter().map(yaml::document).collect();
             screen::out_bytes(documents.join("---\n").as_bytes())?;
         }
-        DescribeFormat::Json => match <[Tree; 1]>::try_from(objects(cluster, &program, &policies, wanted.is_empty())) {
+        DescribeFormat::Json => match <[Tree; 1]>::try_from(objects(cluster, &program, &policies)) {
             Ok([only]) => screen::out_json(&only)?,
             Err(several) => screen::out_json(&object::list(several))?,
         },
@@ -53,9 +53,34 @@ pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The policies asked for; when all were, the cluster-wide ones too.
-fn objects(cluster: &Cluster, program: &PolicyProgram, policies: &[PolicyId], all: bool) -> Vec<Tree> {
-    let named = policies.iter().map(|id| object::policy(program, *id, cluster.policy(*id)));
-    let wide = cluster.cluster_policies().filter(|_| all).map(|(_, policy)| wide::object(policy));
-    named.chain(wide).collect()
+/// The names of the NetworkPolicies that were typed, each as `[NAMESPACE/]NAME`; of all when none was.
+///
+/// # Errors
+/// When one is no name, or the input has no policy of it, or a cluster-wide one alone.
+pub(crate) fn named(cluster: &Cluster, typed: &[String], namespace: &str) -> Result<BTreeSet<ObjectRef>> {
+    let mut names = BTreeSet::new();
+    for typed in typed {
+        let found = find::policies(cluster, &[Wanted::parse(typed, namespace)?])?;
+        let before = names.len();
+        names.extend(found.iter().filter_map(|policy| match policy {
+            PolicyRef::Network(id) => Some(cluster.policy(*id).id.clone()),
+            PolicyRef::Cluster(_) => None,
+        }));
+        if names.len() == before && found.iter().all(|policy| matches!(policy, PolicyRef::Cluster(_))) {
+            bail!("`{typed}` is cluster-wide: name a NetworkPolicy, as NAMESPACE/NAME");
+        }
+    }
+    if typed.is_empty() {
+        names.extend(cluster.policies().map(|(_, policy)| policy.id.clone()));
+    }
+    Ok(names)
+}
+
+/// The policies as objects.
+fn objects(cluster: &Cluster, program: &PolicyProgram, policies: &[PolicyRef]) -> Vec<Tree> {
+    let object = |policy: &PolicyRef| match policy {
+        PolicyRef::Network(id) => object::policy(program, *id, cluster.policy(*id)),
+        PolicyRef::Cluster(id) => wide::object(cluster.cluster_policy(*id)),
+    };
+    policies.iter().map(object).collect()
 }

@@ -22,8 +22,8 @@ const NAMED: usize = 3;
 
 /// Writes policies in lines of `width`.
 pub(super) struct Printer<'a> {
-    cluster: &'a Cluster,
-    program: &'a PolicyProgram,
+    pub(super) cluster: &'a Cluster,
+    pub(super) program: &'a PolicyProgram,
     excerpts: &'a Excerpts,
     width: usize,
     anywhere: RefCell<BTreeMap<(Name, Protocol), Option<String>>>,
@@ -76,7 +76,7 @@ impl<'a> Printer<'a> {
     }
 
     /// `3 pods today: prod/web-1, …`; pods that are only thought of are their workload's.
-    fn today(&self, subjects: SelectorId) -> String {
+    pub(super) fn today(&self, subjects: SelectorId) -> String {
         let pods: Vec<PodId> =
             self.program.selected(subjects).flat_map(|identity| self.program.identity(identity).pods.clone()).collect();
         let (future, real): (Vec<PodId>, Vec<PodId>) =
@@ -260,17 +260,17 @@ impl<'a> Printer<'a> {
         (count, text)
     }
 
-    fn has_pods(&self) -> bool {
+    pub(super) fn has_pods(&self) -> bool {
         self.cluster.pods().len() > 0
     }
 
-    fn place(&self, at: Option<Span>) -> Option<String> {
+    pub(super) fn place(&self, at: Option<Span>) -> Option<String> {
         let at = at?;
         let file = self.cluster.sources().name(at.file);
         Some(format!("{}:{}", self.excerpts.short(file), at.start.line))
     }
 
-    fn line(&self, out: &mut String, label: &str, text: &str) {
+    pub(super) fn line(&self, out: &mut String, label: &str, text: &str) {
         let lead = if label.len() < COLUMN { format!("{label:<COLUMN$}") } else { format!("{label} ") };
         out.push_str(hanging(&lead, text, COLUMN, self.width).trim_end());
         out.push('\n');
@@ -278,7 +278,7 @@ impl<'a> Printer<'a> {
 }
 
 /// The peers of a rule that has some.
-fn items(rule: &Rule) -> &[RulePeer] {
+pub(super) fn items(rule: &Rule) -> &[RulePeer] {
     match &rule.peers {
         Peers::Any => &[],
         Peers::Of(items) => items,

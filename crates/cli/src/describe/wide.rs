@@ -1,18 +1,11 @@
-//! Cluster-wide policies: as the API server would store them, and in words.
+//! Cluster-wide policies as the API server would store them.
 
-use palisade_engine::{
-    PolicyProgram,
-    model::{
-        Action, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyId, ClusterPolicyKind, ClusterPort, ClusterRule,
-        ClusterSubject, Direction, LabelSelector, Mode, Protocol,
-    },
+use palisade_engine::model::{
+    Action, ClusterPeer, ClusterPolicy, ClusterPolicyKind, ClusterPort, ClusterRule, ClusterSubject, LabelSelector,
+    Protocol,
 };
 
 use super::object::{Tree, selector};
-use crate::{
-    explain::wide_peer,
-    screen::{hanging, shortened},
-};
 
 /// The object with its fields in the order people write them.
 pub(super) fn object(policy: &ClusterPolicy) -> Tree {
@@ -107,44 +100,4 @@ fn lower(protocol: Protocol) -> &'static str {
         Protocol::Udp => "udp",
         Protocol::Sctp => "sctp",
     }
-}
-
-/// The policy in words, with whom it selects today.
-pub(super) fn words(program: &PolicyProgram, id: ClusterPolicyId, policy: &ClusterPolicy, width: usize) -> String {
-    let priority = policy.priority.map_or_else(String::new, |priority| format!(", priority {priority}"));
-    let mut text = hanging("", &format!("{} {}  ({} tier{priority})", policy.kind, policy.name, policy.tier), 4, width);
-    let whom = match &policy.subject {
-        ClusterSubject::Namespaces(namespaces) => format!("every pod of namespaces: {namespaces}"),
-        ClusterSubject::Pods { namespaces, pods } => format!("pods: {pods}, of namespaces: {namespaces}"),
-        ClusterSubject::NotUnderstood => "nobody: its subject could not be understood".to_owned(),
-    };
-    let selected = program.subjects_of(id).map(|selector| program.selected(selector));
-    let count: usize = selected.into_iter().flatten().map(|identity| program.identity(identity).pods.len()).sum();
-    let line = |text: &mut String, said: String| {
-        text.push('\n');
-        text.push_str(&hanging("  ", &said, 4, width));
-    };
-    if policy.mode == Some(Mode::Audit) {
-        line(&mut text, "audited: it denies nothing yet, what it would deny is told".to_owned());
-    }
-    line(&mut text, format!("selects {whom} (today {count} pods)"));
-    for direction in Direction::ALL {
-        let word = if direction == Direction::Ingress { "from" } else { "to" };
-        for (index, rule) in policy.rules(direction).iter().enumerate() {
-            let what = match &rule.matches {
-                ClusterMatch::NotUnderstood => "could not be understood, and fails closed".to_owned(),
-                ClusterMatch::Of { peers, ports } => {
-                    let peers: Vec<String> = peers.iter().map(wide_peer).collect();
-                    let ports: Option<Vec<String>> =
-                        ports.as_ref().map(|ports| ports.iter().map(ToString::to_string).collect());
-                    let ports = ports.map_or_else(|| "all traffic".to_owned(), |ports| shortened(&ports, " or ", 8));
-                    format!("{} {word} {}: {ports}", rule.action, shortened(&peers, " or ", 8))
-                }
-            };
-            let name = rule.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
-            line(&mut text, format!("{direction}[{index}]{name}: {what}"));
-        }
-    }
-    text.push('\n');
-    text
 }

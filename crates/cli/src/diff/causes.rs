@@ -7,7 +7,7 @@ use palisade_engine::{
     compile::{Peers, Ports, RuleId, RulePeer, RulePorts},
     connections::{Connections, End, EndId, EndSet},
     diff::{Change, Difference, JointEnd, State},
-    model::{Direction, Endpoint, Family, Flow, PodId, PolicyId, Protocol, Side, Span, Traffic},
+    model::{Cluster, Direction, Endpoint, Family, Flow, PodId, PolicyId, PolicyRef, Protocol, Side, Span, Traffic},
     sets::TrafficSet,
     verdict::{Half, Matched, Outcome, Verdict},
 };
@@ -261,7 +261,10 @@ impl<'a> Causes<'a> {
         let origin = state.program.rule(id).origin;
         let at = state.cluster.rule_at(origin.policy, origin.direction, origin.index);
         let name = state.cluster.policy_name(origin.policy);
-        let name = name.rsplit('/').next().unwrap_or_default();
+        let name = match origin.policy {
+            PolicyRef::Network(_) => name.rsplit('/').next().unwrap_or_default(),
+            PolicyRef::Cluster(_) => &name,
+        };
         Cause { side, subject: format!("{name} {}[{}]", origin.direction, origin.index), at, what }
     }
 }
@@ -317,14 +320,23 @@ fn sample(set: &TrafficSet) -> Option<Traffic> {
     port.or_else(|| set.portless().then_some(Traffic::Portless))
 }
 
+/// What a policy is called in every state, whatever others there are.
+fn key(cluster: &Cluster, policy: PolicyRef) -> (&'static str, String) {
+    let name = match policy {
+        PolicyRef::Network(id) => cluster.policy(id).id.to_string(),
+        PolicyRef::Cluster(id) => cluster.cluster_policy(id).name.to_string(),
+    };
+    (cluster.policy_kind(policy), name)
+}
+
 /// Whether a state has a rule in the same policy that asks for the same as this one of another state.
 fn has_rule(state: State<'_>, of: State<'_>, rule: RuleId) -> bool {
     let wanted = of.program.rule(rule);
-    let policy = of.cluster.policy_name(wanted.origin.policy);
+    let policy = key(of.cluster, wanted.origin.policy);
     let asks = meaning(of.program, rule);
     state.program.rules().any(|(id, other)| {
         other.origin.direction == wanted.origin.direction
-            && state.cluster.policy_name(other.origin.policy) == policy
+            && key(state.cluster, other.origin.policy) == policy
             && other.action == wanted.action
             && meaning(state.program, id) == asks
     })

@@ -30,6 +30,18 @@ enum Place {
     Address(IpAddr),
 }
 
+impl Party {
+    /// The end of a flow, called so; `None` when it is nobody's and has no address.
+    pub(crate) fn at(side: Side, label: String, traffic: Option<Traffic>) -> Option<Self> {
+        let place = match side.endpoint {
+            Endpoint::Pod(pod) => Place::Pod(pod),
+            Endpoint::Node(node) => Place::Node(node),
+            Endpoint::Outside => Place::Address(side.address?),
+        };
+        Some(Self { label, typed: None, place, traffic })
+    }
+}
+
 /// A Service between the name and the pods.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceHop {

@@ -13,11 +13,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use palisade_engine::{model::Family, verdict::Outcome};
 
+pub(crate) use self::report::{HalfReport, Reporter, RuleReport, State};
 use self::{report::Report, text::Printer};
-pub(crate) use self::{
-    report::{Reporter, State},
-    wide::wide_peer,
-};
 use crate::{
     args::{Explain, Format},
     endpoint::{Case, Resolver, ServiceHop, cases, parse_end, parse_target},

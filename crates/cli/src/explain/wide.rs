@@ -106,7 +106,7 @@ impl Words<'_> {
 }
 
 /// A peer of a cluster-wide policy in words.
-pub(crate) fn wide_peer(peer: &ClusterPeer) -> String {
+fn wide_peer(peer: &ClusterPeer) -> String {
     let of = |namespaces: &LabelSelector| {
         if namespaces.is_everything() { "of any namespace".to_owned() } else { format!("of a namespace {namespaces}") }
     };

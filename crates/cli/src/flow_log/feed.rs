@@ -1,4 +1,5 @@
-//! Where lines come from, one by one: the agent's socket, a file that may be rotated away, standard input.
+//! Where lines come from, one by one: the agent's socket, a file that may be rotated away, standard input; or several
+//! files, whose lines come in the order of their times.
 
 use std::{
     fs::File,
@@ -10,9 +11,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use palisade_agent::flow_log::record::Line;
-
-use crate::args::Flows;
+use jiff::Timestamp;
+use palisade_flows::{Entry, read};
 
 /// How often a followed file is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -21,8 +21,8 @@ const LONGEST: usize = 1 << 20;
 
 /// The next thing that a feed brings.
 pub(super) enum Step {
-    /// A line, and where it stands.
-    Line(String, String),
+    /// A line.
+    Line(String),
     /// What was there has been read; what comes now is new.
     CaughtUp,
     /// Nothing comes any more.
@@ -48,28 +48,40 @@ enum Origin {
 }
 
 impl Feed {
-    /// Opens what the arguments name.
+    /// Connects to an agent.
     ///
     /// # Errors
-    /// When it cannot be read, or nobody listens there.
-    pub(super) fn open(arguments: &Flows) -> Result<Self> {
-        let (from, name) = match &arguments.file {
-            None => {
-                (Origin::Socket(BufReader::new(connect(&arguments.socket)?)), arguments.socket.display().to_string())
-            }
-            Some(path) if path == Path::new("-") => {
-                (Origin::Stdin(BufReader::new(std::io::stdin())), "<stdin>".to_owned())
-            }
-            Some(path) => {
-                let name = path.display().to_string();
-                let file = File::open(path).map_err(|error| match error.kind() {
-                    ErrorKind::NotFound => anyhow!("cannot read {name}: there is no such file"),
-                    _ => anyhow!(error).context(format!("cannot read {name}")),
-                })?;
-                (Origin::File { path: path.clone(), reader: BufReader::new(file) }, name)
-            }
-        };
-        Ok(Self { from, name, number: 0, part: Vec::new(), caught_up: false, follows: arguments.follow })
+    /// When nobody listens there.
+    pub(super) fn socket(path: &Path, follows: bool) -> Result<Self> {
+        let reader = BufReader::new(connect(path)?);
+        Ok(Self::of(Origin::Socket(reader), path.display().to_string(), follows))
+    }
+
+    /// Opens a file, or standard input for `-`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn file(path: &Path, follows: bool) -> Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::of(Origin::Stdin(BufReader::new(std::io::stdin())), "<stdin>".to_owned(), follows));
+        }
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow!("cannot read {name}: there is no such file"),
+            _ => anyhow!(error).context(format!("cannot read {name}")),
+        })?;
+        // Some hundred lines at once.
+        let reader = BufReader::with_capacity(1 << 17, file);
+        Ok(Self::of(Origin::File { path: path.to_owned(), reader }, name, follows))
+    }
+
+    fn of(from: Origin, name: String, follows: bool) -> Self {
+        Self { from, name, number: 0, part: Vec::new(), caught_up: false, follows }
+    }
+
+    /// Where the last line stands, as `flows.jsonl:12`.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}", self.name, self.number)
     }
 
     /// Whether what was there has been read.
@@ -86,13 +98,13 @@ impl Feed {
             match self.line().with_context(|| format!("cannot read {}", self.name))? {
                 Some(text) if text.trim().is_empty() => self.number += 1,
                 // Only a socket has this line.
-                Some(text) if matches!(Line::parse(&text), Ok(Line::CaughtUp)) => {
+                Some(text) if text.contains("\"caughtUp\"") && matches!(read(&text), Ok(Entry::CaughtUp)) => {
                     self.caught_up = true;
                     return Ok(Step::CaughtUp);
                 }
                 Some(text) => {
                     self.number += 1;
-                    return Ok(Step::Line(format!("{}:{}", self.name, self.number), text));
+                    return Ok(Step::Line(text));
                 }
                 None if matches!(self.from, Origin::Socket(_)) && (self.follows || !self.caught_up) => {
                     return Err(anyhow!("the agent has ended, or takes no more readers (it takes 16)"));
@@ -134,6 +146,62 @@ impl Feed {
         let text = String::from_utf8_lossy(part).trim_end_matches(['\n', '\r']).to_owned();
         part.clear();
         Ok(Some(text))
+    }
+}
+
+/// Several files. Each is in the order of its times, and so are all together.
+pub(super) struct Merge {
+    feeds: Vec<Feed>,
+    /// The next line of each feed, with its time where it tells one; `None` when nothing comes any more.
+    heads: Vec<Option<Head>>,
+}
+
+struct Head {
+    /// A line without a time comes at once: it belongs behind the one before it.
+    time: Option<Timestamp>,
+    place: String,
+    text: String,
+}
+
+impl Merge {
+    /// Opens all of them.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub(super) fn open(paths: &[PathBuf]) -> Result<Self> {
+        let mut feeds = paths.iter().map(|path| Feed::file(path, false)).collect::<Result<Vec<_>>>()?;
+        let heads = feeds.iter_mut().map(head).collect::<Result<_>>()?;
+        Ok(Self { feeds, heads })
+    }
+
+    /// The line of the earliest time, and where it stands; `None`: there are no more.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(super) fn next(&mut self) -> Result<Option<(String, String)>> {
+        let first = self.heads.iter().enumerate().filter_map(|(at, head)| Some((head.as_ref()?.time, at))).min();
+        let Some((_, at)) = first else { return Ok(None) };
+        let (Some(place), Some(feed)) = (self.heads.get_mut(at), self.feeds.get_mut(at)) else { return Ok(None) };
+        let taken = std::mem::replace(place, head(feed)?);
+        Ok(taken.map(|head| (head.place, head.text)))
+    }
+}
+
+fn head(feed: &mut Feed) -> Result<Option<Head>> {
+    loop {
+        match feed.next()? {
+            Step::Line(text) => {
+                let time = match read(&text) {
+                    Ok(Entry::Record(record)) => Some(record.time),
+                    Ok(Entry::Flow(flow)) => Some(flow.first),
+                    Ok(Entry::Connection(connection)) => Some(connection.seen.first),
+                    Ok(Entry::Lost(_) | Entry::CaughtUp | Entry::PassedOver(_)) | Err(_) => None,
+                };
+                return Ok(Some(Head { time, place: feed.place(), text }));
+            }
+            Step::CaughtUp => {}
+            Step::End => return Ok(None),
+        }
     }
 }
 

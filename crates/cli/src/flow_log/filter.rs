@@ -2,8 +2,11 @@
 
 use anyhow::{Context as _, Result, bail};
 use ipnet::IpNet;
-use palisade_agent::flow_log::record::{FlowEnd, FlowProtocol, FlowRecord, FlowVerdict, PodEnd, Who};
 use palisade_engine::model::{Protocol, WorkloadKind};
+use palisade_flows::{
+    Connection, End as LoggedEnd, Flow, Subject,
+    record::{FlowProtocol, FlowVerdict},
+};
 
 use crate::{
     args::Flows,
@@ -59,52 +62,65 @@ impl Filter {
     }
 
     /// Whether a line is one of those that are wanted.
-    pub(super) fn takes(&self, record: &FlowRecord) -> bool {
-        let any = |ends: &[End], end: &FlowEnd| ends.is_empty() || ends.iter().any(|known| known.is(end));
-        self.verdict.is_none_or(|verdict| verdict == record.verdict)
-            && any(&self.from, &record.src)
-            && any(&self.to, &record.dst)
-            && (self.ports.is_empty() || self.ports.iter().any(|port| port.is(record)))
+    pub(super) fn takes(&self, flow: &Flow) -> bool {
+        self.verdict.is_none_or(|wanted| match wanted {
+            FlowVerdict::Denied => flow.verdict == FlowVerdict::Denied,
+            // What an audited policy would deny passes.
+            FlowVerdict::Accepted => flow.verdict != FlowVerdict::Denied,
+            FlowVerdict::WouldDeny => flow.verdict == FlowVerdict::WouldDeny,
+        }) && self.is_about(&flow.source, &flow.destination, flow.protocol, flow.port)
+    }
+
+    /// Whether a connection is one of those that are wanted.
+    pub(super) fn takes_connection(&self, connection: &Connection) -> bool {
+        let Connection { source, destination, protocol, port, seen } = connection;
+        self.verdict.is_none_or(|wanted| match wanted {
+            FlowVerdict::Denied => seen.denied() > 0,
+            FlowVerdict::Accepted => seen.egress > 0 || seen.ingress > 0,
+            FlowVerdict::WouldDeny => seen.would_deny > 0,
+        }) && self.is_about(source, destination, *protocol, *port)
+    }
+
+    fn is_about(&self, from: &LoggedEnd, to: &LoggedEnd, protocol: FlowProtocol, port: Option<u16>) -> bool {
+        let any = |ends: &[End], end: &LoggedEnd| ends.is_empty() || ends.iter().any(|known| known.is(end));
+        any(&self.from, from)
+            && any(&self.to, to)
+            && (self.ports.is_empty() || self.ports.iter().any(|known| known.is(protocol, port)))
     }
 }
 
 impl End {
-    fn is(&self, end: &FlowEnd) -> bool {
-        let pod = match &end.who {
-            Who::Pod(pod) => Some(pod),
-            Who::Node { .. } | Who::Outside {} => None,
+    fn is(&self, end: &LoggedEnd) -> bool {
+        let (namespace, pod, workload) = match &end.subject {
+            Subject::Pod { namespace, pod, workload } => (Some(namespace), pod.as_deref(), workload.as_deref()),
+            Subject::Node { .. } | Subject::Address => (None, None, None),
         };
-        let within = |namespace: &Option<String>, pod: &PodEnd| {
-            namespace.as_ref().is_none_or(|namespace| *namespace == pod.namespace)
+        let within = |wanted: &Option<String>| {
+            namespace.is_some_and(|known| wanted.as_ref().is_none_or(|namespace| namespace == known))
         };
         match self {
-            Self::Network(network) => network.contains(&end.ip),
-            Self::Namespace(name) => pod.is_some_and(|pod| pod.namespace == *name),
-            Self::Outside => matches!(end.who, Who::Outside {}),
-            Self::Node(name) => matches!(&end.who, Who::Node { node } if node == name),
-            Self::Named(namespace, name) => match pod {
-                Some(pod) => {
-                    let workload = pod.workload.as_deref().and_then(|workload| workload.split_once('/'));
-                    within(namespace, pod) && (pod.pod == *name || workload.is_some_and(|(_, known)| known == name))
-                }
-                None => namespace.is_none() && Self::Node(name.clone()).is(end),
-            },
-            Self::Pod(namespace, name) => pod.is_some_and(|pod| within(namespace, pod) && pod.pod == *name),
-            Self::Workload(namespace, kind, name) => pod.is_some_and(|pod| {
-                within(namespace, pod) && pod.workload.as_deref() == Some(format!("{kind}/{name}").as_str())
-            }),
+            Self::Network(network) => end.address.is_some_and(|address| network.contains(&address)),
+            Self::Namespace(name) => namespace == Some(name),
+            Self::Outside => end.subject == Subject::Address,
+            Self::Node(name) => matches!(&end.subject, Subject::Node { node } if node == name),
+            Self::Named(wanted, name) if namespace.is_some() => {
+                let made_by = workload.and_then(|workload| workload.split_once('/'));
+                within(wanted) && (pod == Some(name) || made_by.is_some_and(|(_, known)| known == name))
+            }
+            Self::Named(wanted, name) => wanted.is_none() && Self::Node(name.clone()).is(end),
+            Self::Pod(wanted, name) => within(wanted) && pod == Some(name),
+            Self::Workload(wanted, kind, name) => within(wanted) && workload == Some(format!("{kind}/{name}").as_str()),
         }
     }
 }
 
 impl Port {
-    fn is(self, record: &FlowRecord) -> bool {
+    fn is(self, protocol: FlowProtocol, port: Option<u16>) -> bool {
         match self {
-            Self::Number(number, protocol) => {
-                record.dst.port == Some(number)
-                    && protocol.is_none_or(|protocol| record.protocol == FlowProtocol::WithPorts(protocol))
+            Self::Number(number, wanted) => {
+                port == Some(number) && wanted.is_none_or(|wanted| protocol == FlowProtocol::WithPorts(wanted))
             }
-            Self::Icmp => matches!(record.protocol, FlowProtocol::Icmp | FlowProtocol::Icmpv6),
+            Self::Icmp => matches!(protocol, FlowProtocol::Icmp | FlowProtocol::Icmpv6),
         }
     }
 }
@@ -145,24 +161,24 @@ fn port(text: &str) -> Result<Port> {
 
 #[cfg(test)]
 mod tests {
-    use palisade_agent::flow_log::record::Line;
+    use palisade_flows::record::Line;
 
     use super::*;
 
-    fn record() -> FlowRecord {
+    fn flow() -> Flow {
         let text = r#"{"v":1,"time":"2026-03-01T12:00:00Z","verdict":"denied","direction":"ingress","protocol":"UDP",
             "src":{"namespace":"prod","pod":"web-7c9f-x2x4p","workload":"deploy/web","ip":"10.244.1.7","port":43122},
             "dst":{"node":"node-2","ip":"192.168.0.2","port":53},
             "node":"node-2","isolatedBy":["prod/p"],"nearest":null,"suppressed":0}"#;
         match Line::parse(text).unwrap() {
-            Line::Flow(record) => *record,
+            Line::Flow(record) => (*record).into(),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn ends_as_elsewhere() {
-        let record = record();
+        let flow = flow();
         for yes in [
             "web",
             "web-7c9f-x2x4p",
@@ -176,12 +192,12 @@ mod tests {
             "10.244.0.0/16",
             "::ffff:10.244.1.7",
         ] {
-            assert!(end(yes).unwrap().is(&record.src), "{yes}");
+            assert!(end(yes).unwrap().is(&flow.source), "{yes}");
         }
         for no in ["dev/web", "sts/web", "ns/dev", "pod/web", "outside", "node/web", "10.244.1.8", "fd00::/8", "we"] {
-            assert!(!end(no).unwrap().is(&record.src), "{no}");
+            assert!(!end(no).unwrap().is(&flow.source), "{no}");
         }
-        assert!(end("node/node-2").unwrap().is(&record.dst) && end("node-2").unwrap().is(&record.dst));
+        assert!(end("node/node-2").unwrap().is(&flow.destination) && end("node-2").unwrap().is(&flow.destination));
         for wrong in ["svc/web", "a/b/c", "", "web:80"] {
             assert!(end(wrong).is_err(), "{wrong}");
         }
@@ -189,9 +205,10 @@ mod tests {
 
     #[test]
     fn ports_with_and_without_a_protocol() {
-        let record = record();
-        assert!(port("53").unwrap().is(&record) && port("53/udp").unwrap().is(&record));
-        assert!(!port("53/tcp").unwrap().is(&record) && !port("icmp").unwrap().is(&record));
+        let flow = flow();
+        let is = |text| port(text).unwrap().is(flow.protocol, flow.port);
+        assert!(is("53") && is("53/udp"));
+        assert!(!is("53/tcp") && !is("icmp"));
         assert!(port("dns").is_err() && port("0").is_err());
     }
 }

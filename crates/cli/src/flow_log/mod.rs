@@ -1,22 +1,28 @@
-//! `palisade flows`: what an agent logged, from its socket or a file.
+//! `palisade flows`: what agents logged, from a socket or from files; line by line, or folded into connections.
 //!
 //! ```text
-//! socket, file, standard input ──feed──► Line ──filter──► the last N, then what comes ──► text | the line as it was
+//! socket, files, standard input ──feed──► Entry ──filter──┬─► the last N, then what comes ──► text | the line as it was
+//!                                                         └─► fold ──► Connection… ──► text | jsonl | json | tsv
 //! ```
 
 mod feed;
 mod filter;
+mod fold;
 mod text;
 
-use std::{collections::VecDeque, io::Write as _, process::ExitCode};
+use std::{collections::VecDeque, io::Write as _, path::Path, process::ExitCode};
 
-use anyhow::{Context as _, Result, anyhow};
-use palisade_agent::flow_log::record::Line;
+use anyhow::{Context as _, Result, anyhow, bail};
+use palisade_flows::{Entry, read};
 
 use self::{
-    feed::{Feed, Step},
+    feed::{Feed, Merge, Step},
     filter::Filter,
     text::Page,
+};
+pub(crate) use self::{
+    fold::{left_out, of_files},
+    text::{plain, span, times},
 };
 use crate::{
     args::{Flows, FlowsFormat},
@@ -25,26 +31,39 @@ use crate::{
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &Flows) -> Result<ExitCode> {
+    let stdin = arguments.files.iter().filter(|path| path.as_path() == Path::new("-")).count();
+    if stdin > 1 {
+        bail!("standard input (`-`) can be read only once");
+    }
     let filter = Filter::of(arguments)?;
-    let mut feed = Feed::open(arguments)?;
+    if arguments.fold {
+        return fold::run(arguments, &filter);
+    }
+    if matches!(arguments.output, FlowsFormat::Json | FlowsFormat::Tsv) {
+        bail!("lines are printed as text or jsonl; json and tsv are forms of what --fold makes of them");
+    }
+    let mut lines = Lines::open(arguments)?;
     let mut page = Page::new(screen::width());
     let mut held: VecDeque<String> = VecDeque::new();
     // Until what there is was read, only the last lines are held where these are asked for.
     let (mut holds, mut any, mut unreadable) = (arguments.last.is_some(), false, false);
     loop {
-        let shown = match feed.next()? {
-            Step::Line(place, text) => match Line::parse(&text) {
-                Ok(Line::Flow(record)) if !filter.takes(&record) => None,
-                Ok(line) => {
-                    any |= matches!(line, Line::Flow(_));
+        let shown = match lines.next()? {
+            Step::Line(text) => match read(&text) {
+                Ok(Entry::Record(record)) if !filter.takes(&(*record).clone().into()) => None,
+                Ok(Entry::Flow(flow)) if !filter.takes(&flow) => None,
+                Ok(Entry::Connection(connection)) if !filter.takes_connection(&connection) => None,
+                Ok(Entry::PassedOver(_)) => None,
+                Ok(entry) => {
+                    any |= !matches!(entry, Entry::Lost(_) | Entry::CaughtUp);
                     Some(match arguments.output {
-                        FlowsFormat::Text => page.entry(&line),
-                        FlowsFormat::Jsonl => format!("{text}\n"),
+                        FlowsFormat::Text => page.entry(&entry),
+                        _ => format!("{text}\n"),
                     })
                 }
                 Err(why) => {
                     unreadable = true;
-                    screen::error(&anyhow!("{place}: {why}"));
+                    screen::error(&anyhow!("{}: {why}", lines.place()));
                     None
                 }
             },
@@ -65,7 +84,7 @@ pub(crate) fn run(arguments: &Flows) -> Result<ExitCode> {
             Some(shown) if !put(&shown)? => break,
             Some(_) | None => {}
         }
-        if !arguments.follow && feed.is_caught_up() {
+        if !arguments.follow && lines.is_caught_up() {
             break;
         }
     }
@@ -74,6 +93,58 @@ pub(crate) fn run(arguments: &Flows) -> Result<ExitCode> {
         (false, true) => 0,
         (false, false) => 1,
     }))
+}
+
+/// Lines of one origin, or of several files.
+enum Lines {
+    One(Feed),
+    Many {
+        merge: Merge,
+        /// Where the last line stands.
+        place: String,
+        ended: bool,
+    },
+}
+
+impl Lines {
+    fn open(arguments: &Flows) -> Result<Self> {
+        match arguments.files.as_slice() {
+            [] => Ok(Self::One(Feed::socket(&arguments.socket, arguments.follow)?)),
+            [file] => Ok(Self::One(Feed::file(file, arguments.follow)?)),
+            _ if arguments.follow => bail!("--follow goes on with one file, and not with several"),
+            files => Ok(Self::Many { merge: Merge::open(files)?, place: String::new(), ended: false }),
+        }
+    }
+
+    fn next(&mut self) -> Result<Step> {
+        match self {
+            Self::One(feed) => feed.next(),
+            Self::Many { merge, place, ended } => match merge.next()? {
+                Some((at, text)) => {
+                    *place = at;
+                    Ok(Step::Line(text))
+                }
+                None => {
+                    *ended = true;
+                    Ok(Step::CaughtUp)
+                }
+            },
+        }
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Self::One(feed) => feed.place(),
+            Self::Many { place, .. } => place.clone(),
+        }
+    }
+
+    fn is_caught_up(&self) -> bool {
+        match self {
+            Self::One(feed) => feed.is_caught_up(),
+            Self::Many { ended, .. } => *ended,
+        }
+    }
 }
 
 /// Writes to standard output; says whether anybody still reads it.

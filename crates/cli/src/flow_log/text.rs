@@ -1,6 +1,10 @@
 //! Lines of a flow log in words: the verdict first, then who and what, and below it why.
 
-use palisade_agent::flow_log::record::{FlowDirection, FlowEnd, FlowRecord, FlowVerdict, Line, Missed, Who};
+use jiff::Timestamp;
+use palisade_flows::{
+    Connection, End, Entry, Flow, Subject,
+    record::{FlowDirection, FlowProtocol, FlowRecord, FlowVerdict, Missed},
+};
 
 use crate::screen::{self, BAD, FAINT, GOOD, MIXED};
 
@@ -24,49 +28,81 @@ impl Page {
     }
 
     /// A line in words, with its end of line.
-    pub(super) fn entry(&mut self, line: &Line) -> String {
-        match line {
-            Line::Flow(record) => self.flow(record),
-            Line::Lost(lines) => {
+    pub(super) fn entry(&mut self, entry: &Entry) -> String {
+        match entry {
+            Entry::Record(record) => {
+                let flow = Flow::from((**record).clone());
+                self.flow(&flow, &reasons(record, &flow))
+            }
+            Entry::Flow(flow) => self.flow(flow, &told(flow)),
+            Entry::Connection(connection) => self.connection(connection),
+            Entry::Lost(lines) => {
                 let lines = counted(*lines, "line is", "lines are");
                 let text = format!("{lines} missing here: somebody did not take them as fast as they came");
                 format!("{}\n", screen::hanging("--        ", &text, INDENT, self.width))
             }
-            Line::CaughtUp => String::new(),
+            Entry::CaughtUp | Entry::PassedOver(_) => String::new(),
         }
     }
 
-    fn flow(&mut self, record: &FlowRecord) -> String {
+    fn flow(&mut self, flow: &Flow, reasons: &[String]) -> String {
         let mut text = String::new();
-        let day = record.time.strftime("%Y-%m-%d").to_string();
+        let day = flow.first.strftime("%Y-%m-%d").to_string();
         if day != self.day {
             text.push_str(&screen::styled(FAINT, &format!("{day}, UTC")));
             text.push('\n');
             self.day = day;
         }
-        let (style, verdict) = match record.verdict {
+        let (style, verdict) = match flow.verdict {
             FlowVerdict::Denied => (BAD, "DENIED"),
             FlowVerdict::Accepted => (GOOD, "ALLOWED"),
             FlowVerdict::WouldDeny => (MIXED, "WOULD DENY"),
         };
-        let padding = " ".repeat(INDENT.saturating_sub(verdict.len()).max(1));
-        let time = record.time.strftime("%H:%M:%S.%3f");
-        text.push_str(&format!("{}{padding}{time}  {}\n", screen::styled(style, verdict), self.ends(record)));
-        for reason in reasons(record) {
-            text.push_str(&screen::hanging(&" ".repeat(INDENT), &reason, INDENT + 2, self.width));
+        let time = flow.first.strftime("%H:%M:%S.%3f");
+        let ends = self.ends(&flow.source, &flow.destination, flow.protocol, flow.port, LEAD);
+        text.push_str(&format!("{}{time}  {ends}\n", padded(style, verdict)));
+        for reason in reasons {
+            text.push_str(&screen::hanging(&" ".repeat(INDENT), reason, INDENT + 2, self.width));
             text.push('\n');
         }
         text
     }
 
-    /// `from -> to  TCP 80`, the names clipped where they do not fit.
-    fn ends(&self, record: &FlowRecord) -> String {
-        let traffic = match record.dst.port {
-            Some(port) => format!("{} {port}", record.protocol),
-            None => record.protocol.to_string(),
+    /// A connection that was seen once or many times.
+    pub(super) fn connection(&self, connection: &Connection) -> String {
+        let Connection { source, destination, protocol, port, seen } = connection;
+        let made = seen.made();
+        let (style, verdict) = match (made, seen.denied(), seen.would_deny) {
+            (0, ..) => (BAD, "DENIED"),
+            (_, 1.., _) => (MIXED, "MIXED"),
+            (.., 1..) => (MIXED, "WOULD DENY"),
+            _ => (GOOD, "ALLOWED"),
         };
-        let (from, to) = (name(&record.src), name(&record.dst));
-        let room = self.width.saturating_sub(LEAD + " ->   ".len() + traffic.len());
+        let mut counts = Vec::new();
+        if made > 0 {
+            counts.push(format!("made {}", times(made)));
+        }
+        if seen.would_deny > 0 {
+            counts.push(format!("would be denied {} by audited policies", times(seen.would_deny)));
+        }
+        if seen.denied() > 0 {
+            counts.push(format!("denied {}", times(seen.denied())));
+        }
+        let when = span(seen.first, seen.last);
+        let ends = self.ends(source, destination, *protocol, *port, INDENT);
+        let below =
+            screen::hanging(&" ".repeat(INDENT), &format!("{}; {when}", counts.join(", ")), INDENT + 2, self.width);
+        format!("{}{ends}\n{below}\n", padded(style, verdict))
+    }
+
+    /// `from -> to  TCP 80`, the names clipped where they do not fit.
+    fn ends(&self, from: &End, to: &End, protocol: FlowProtocol, port: Option<u16>, lead: usize) -> String {
+        let traffic = match port {
+            Some(port) => format!("{protocol} {port}"),
+            None => protocol.to_string(),
+        };
+        let (from, to) = (name(from), name(to));
+        let room = self.width.saturating_sub(lead + " ->   ".len() + traffic.len());
         let (long, short) = (from.chars().count(), to.chars().count());
         let (from_room, to_room) = match room / 2 {
             _ if long + short <= room => (long, short),
@@ -78,12 +114,41 @@ impl Page {
     }
 }
 
+/// The verdict, and space up to where everything else begins.
+fn padded(style: anstyle::Style, verdict: &str) -> String {
+    let padding = INDENT.saturating_sub(verdict.len()).max(1);
+    format!("{}{:padding$}", screen::styled(style, verdict), "")
+}
+
+/// `once`, `12 times`
+pub(crate) fn times(number: u64) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{number} times") }
+}
+
+/// `2026-03-01 12:00:00 UTC`, or from when to when.
+pub(crate) fn span(first: Timestamp, last: Timestamp) -> String {
+    let time = |time: Timestamp| time.strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let (first, last) = (time(first), time(last));
+    if first == last { format!("{first} UTC") } else { format!("{first} to {last} UTC") }
+}
+
+/// What somebody else's line tells beside its ends.
+fn told(flow: &Flow) -> Vec<String> {
+    let judged = match flow.direction {
+        FlowDirection::Ingress => format!("ingress of {}", name(&flow.destination)),
+        FlowDirection::Egress => format!("egress of {}", name(&flow.source)),
+        FlowDirection::Both => "egress and ingress".to_owned(),
+    };
+    let many = (flow.count > 1).then(|| format!("{}; {}", times(flow.count), span(flow.first, flow.last)));
+    std::iter::once(judged).chain(many).collect()
+}
+
 /// Why, one line each.
-fn reasons(record: &FlowRecord) -> Vec<String> {
+fn reasons(record: &FlowRecord, flow: &Flow) -> Vec<String> {
     let mut reasons = Vec::new();
     let judged = match record.direction {
-        FlowDirection::Ingress => format!("ingress of {}", name(&record.dst)),
-        FlowDirection::Egress => format!("egress of {}", name(&record.src)),
+        FlowDirection::Ingress => format!("ingress of {}", name(&flow.destination)),
+        FlowDirection::Egress => format!("egress of {}", name(&flow.source)),
         FlowDirection::Both => "egress and ingress".to_owned(),
     };
     let isolated = match record.isolated_by.as_slice() {
@@ -123,15 +188,14 @@ fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-fn name(end: &FlowEnd) -> String {
-    match &end.who {
-        Who::Pod(pod) => plain(&format!("{}/{}", pod.namespace, pod.pod)),
-        Who::Node { node } => plain(&format!("node/{node}")),
-        Who::Outside {} => end.ip.to_string(),
+fn name(end: &End) -> String {
+    match &end.subject {
+        Subject::Pod { namespace, pod: Some(pod), .. } => plain(&format!("{namespace}/{pod}")),
+        _ => plain(&end.to_string()),
     }
 }
 
 /// Without what a terminal would obey: a file may come from anywhere.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.replace(char::is_control, "?")
 }

@@ -45,7 +45,7 @@ use crate::{
 pub(crate) fn run(arguments: &LabRun) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, arguments.flows.as_deref())?;
     let table = arguments.flows.as_deref().map(flows::read).transpose()?;
-    let read = input::cluster(&arguments.input)?;
+    let read = input::cluster_with(&arguments.input, &arguments.resolve)?;
     let namespace = &read.namespace;
     let cluster = placement::place(read.cluster).map_err(|conflicts| {
         let conflicts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();

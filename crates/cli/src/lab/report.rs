@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_engine::{
     PolicyProgram, Verdict,
-    model::{Cluster, Direction, Family, PolicyRef, Protocol, Traffic},
+    model::{Cluster, Direction, Family, PolicyRef, Protocol, Resolved, Traffic},
     verdict::{Half, Outcome as Predicted},
 };
 use palisade_lab::{
@@ -246,11 +246,20 @@ impl<'a> Outcome<'a> {
             (wrong, _) => styled(BAD, &format!("{all} probes, {wrong} not as they should be.")),
         };
         let mut text = format!("\n{said}\n");
+        if self.program.has_open_names() && self.pairs().any(|(_, result)| result.predicted == Predicted::Undetermined)
+        {
+            let note = "Here a domain name of a policy resolves to nothing that --resolve NAME=ADDRESS does not tell.";
+            text.push_str(&format!("{}\n", hanging("", note, 0, width)));
+        }
         if let Some(trial) = self.telling_denial() {
             let row = self.trials.rows.get(trial.row).map_or("", String::as_str);
             let column = self.trials.columns.get(trial.column).map_or("", |column| column.name.as_str());
             let target = target(column, trial.flow.traffic());
-            let command = format!("palisade explain {row} {target} {}", input::typed(&arguments.input));
+            // A shell takes a pattern for one of its own.
+            let mark = |one: &Resolved| if one.name.as_str().contains('*') { "'" } else { "" };
+            let told = |one: &Resolved| format!(" --resolve {0}{1}={2}{0}", mark(one), one.name, one.address);
+            let resolve: String = arguments.resolve.iter().map(told).collect();
+            let command = format!("palisade explain {row} {target} {}{resolve}", input::typed(&arguments.input));
             text.push_str(&screen::command("Why is one dropped?  ", &command, width));
             text.push('\n');
         }

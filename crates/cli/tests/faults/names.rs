@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_engine::model::Protocol;
+use palisade_engine::model::{ClusterPolicyKind, Protocol};
 use palisade_nftables::translation::{Door, DoorAddress, Translation};
 use palisade_testbed::{Result, Setup, Testbed, until};
 use palisade_watch::Watched;
@@ -79,7 +79,7 @@ fn up(arguments: &[&str]) -> Result<(Testbed, Servers)> {
     let mut bed = Testbed::up(setup, &[&ground, &pods], &outside())?;
     bed.api().apply(&ground)?;
     bed.api().apply(&pods)?;
-    let of = Watched::ClusterNetworkPolicies.resource();
+    let of = Watched::ClusterPolicies(ClusterPolicyKind::Cluster).resource();
     bed.api().fake().ok_or("not the fake server")?.install(of);
     bed.api().apply(POLICY)?;
     let (_, behind) = bed.end("dns/far", true)?;

@@ -1,5 +1,6 @@
 //! Events in every order, an address of two pods, what comes again, what cannot be understood.
 
+use palisade_engine::model::ClusterPolicyKind;
 use palisade_manifest::{ReadOptions, read_text};
 use palisade_testbed::{Result, Row, Testbed, until};
 use palisade_watch::Watched;
@@ -202,27 +203,33 @@ spec:
     Ok(())
 }
 
-/// Cluster-wide policies come, change and go, before and behind the policy of the namespace.
+/// Cluster-wide policies of every kind come, change and go, before and behind the policy of the namespace.
 pub(crate) fn cluster_policies() -> Result {
-    let of = Watched::ClusterNetworkPolicies;
+    let [cluster, admin, baseline] = ClusterPolicyKind::ALL.map(Watched::ClusterPolicies);
     let mut bed = up_after(setup(), |bed| {
-        bed.api().fake().ok_or("not the fake server")?.install(of.resource());
+        let server = bed.api().fake().ok_or("not the fake server")?;
+        [cluster, admin, baseline].iter().for_each(|of| server.install(of.resource()));
         Ok(())
     })?;
     let everyone = ["prod/web", "other/near", "other/far"];
-    let policy = |tier: &str, action: &str, from: &str| {
+    let policy = |version: &str, kind: ClusterPolicyKind, place: &str, action: &str, from: &str| {
         format!(
             "
-apiVersion: policy.networking.k8s.io/v1alpha2
-kind: ClusterNetworkPolicy
-metadata: {{name: wide}}
+apiVersion: policy.networking.k8s.io/{version}
+kind: {kind}
+metadata: {{name: default}}
 spec:
-  tier: {tier}
-  priority: 10
+  {place}
   subject: {{pods: {{namespaceSelector: {{}}, podSelector: {{matchLabels: {{app: db}}}}}}}}
   ingress: [{{action: {action}, from: [{from}]}}]
 "
         )
+    };
+    let wide = |tier: &str, action: &str, from: &str| {
+        policy("v1alpha2", ClusterPolicyKind::Cluster, &format!("tier: {tier}\n  priority: 10"), action, from)
+    };
+    let admins = |priority: u16, action: &str, from: &str| {
+        policy("v1alpha1", ClusterPolicyKind::Admin, &format!("priority: {priority}"), action, from)
     };
     let (all, other) = ("{namespaces: {}}", "{namespaces: {matchLabels: {team: other}}}");
     for (tier, action, from, allowed) in [
@@ -231,17 +238,40 @@ spec:
         // Its own tier is passed; the namespace's policy decides.
         ("Admin", "Pass", all, &everyone[..1]),
         ("Admin", "Accept", other, &everyone[..]),
-        // Nothing is left to it: the pod is isolated.
-        ("Baseline", "Deny", all, &everyone[..1]),
     ] {
-        bed.api().apply(&policy(tier, action, from))?;
+        bed.api().apply(&wide(tier, action, from))?;
         bed.settle()?;
         expect(&mut bed, allowed).map_err(|error| format!("{tier} {action} {from}: {error}"))?;
     }
+    // The AdminNetworkPolicy of the same name is another policy of the same tier.
+    for (priority, action, from, allowed) in
+        [(5, "Deny", other, &everyone[..1]), (20, "Deny", all, &everyone[1..]), (20, "Allow", all, &everyone[..])]
+    {
+        bed.api().apply(&admins(priority, action, from))?;
+        bed.settle()?;
+        expect(&mut bed, allowed).map_err(|error| format!("{priority} {action} {from}: {error}"))?;
+    }
+    bed.api().apply(&admins(5, "Pass", all))?;
+    // Nothing is left to the Baseline tier: the pod is isolated.
+    bed.api().apply(&wide("Baseline", "Deny", all))?;
+    bed.settle()?;
+    expect(&mut bed, &everyone[..1])?;
     bed.api().delete(Watched::NetworkPolicies, "prod/db")?;
     bed.settle()?;
     expect(&mut bed, &[])?;
-    bed.api().delete(of, "wide")?;
+    bed.api().delete(cluster, "default")?;
+    bed.api().apply(&policy("v1alpha1", ClusterPolicyKind::BaselineAdmin, "", "Deny", other))?;
+    bed.settle()?;
+    expect(&mut bed, &everyone[..1])?;
+    bed.api().apply(&admins(5, "Allow", other))?;
+    bed.settle()?;
+    expect(&mut bed, &everyone)?;
+    // Without its definition there is none of it, which is seen when the watch is opened again.
+    bed.api().fake().ok_or("not the fake server")?.uninstall(&admin.resource().plural);
+    bed.cut_connections();
+    bed.settle()?;
+    expect(&mut bed, &everyone[..1])?;
+    bed.api().delete(baseline, "default")?;
     bed.settle()?;
     expect(&mut bed, &everyone)
 }

@@ -50,6 +50,12 @@ pub(crate) fn folders(parent: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// What the names of an example resolve to: a line each in `resolve.txt`, where it is about names.
+pub(crate) fn resolve(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("resolve.txt")).unwrap_or_default();
+    text.lines().map(|line| format!("--resolve={line}")).collect()
+}
+
 /// A folder that is gone when this is.
 pub(crate) struct Folder(PathBuf);
 

@@ -74,6 +74,15 @@ impl ClusterPolicyKind {
             Self::BaselineAdmin => "BaselineAdminNetworkPolicy",
         }
     }
+
+    /// What kubectl takes in its place: the short name of its CRD.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Cluster => "cnp",
+            Self::Admin => "anp",
+            Self::BaselineAdmin => "banp",
+        }
+    }
 }
 
 impl fmt::Display for ClusterPolicyKind {
@@ -365,11 +374,19 @@ impl PolicyRef {
 }
 
 impl Cluster {
-    /// How people call a policy of any kind: `prod/web`, or the name alone of a cluster-wide one.
+    /// How people call a policy of any kind: `prod/web`, or the name alone of a cluster-wide one; `anp/default`
+    /// where another kind has one of that name.
     pub fn policy_name(&self, policy: PolicyRef) -> String {
         match policy {
             PolicyRef::Network(id) => self.policy(id).id.to_string(),
-            PolicyRef::Cluster(id) => self.cluster_policy(id).name.to_string(),
+            PolicyRef::Cluster(id) => {
+                let ClusterPolicy { kind, name, .. } = self.cluster_policy(id);
+                let is_namesake = |other: &ClusterPolicy| other.name == *name && other.kind != *kind;
+                if self.cluster_policies().any(|(_, other)| is_namesake(other)) {
+                    return format!("{}/{name}", kind.short());
+                }
+                name.to_string()
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 //! ## What it does
 //! Finds pods whose egress is isolated while no rule allows UDP port 53 to where the cluster's DNS may be:
 //! rules to outside addresses alone do not count. Pods that may send nothing at all are left alone, unless a
-//! default deny isolates them and no policy of the namespace allows DNS to anyone.
+//! default deny isolates them and no policy of the namespace allows DNS to anyone. So are pods for which a
+//! cluster-wide policy of the Admin tier decides about DNS before any NetworkPolicy.
 //!
 //! ## Why is this bad
 //! Nearly every connection begins with a name. Without DNS the pods fail to find what the other rules
@@ -40,14 +41,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ipnet::IpNet;
 use palisade_engine::{
-    compile::ProfileId,
+    compile::{ProfileId, Tier},
     model::{
-        Direction, LabelSelector, NamespaceScope, NetworkPolicy, Peer, Pod, PolicyId, PolicyRule, PortMatch, Protocol,
+        Action, ClusterPeer, ClusterRule, Direction, LabelSelector, NamespaceScope, NetworkPolicy, Peer, Pod, PolicyId,
+        PolicyRule, PortMatch, Protocol,
     },
 };
 
 use palisade_manifest::{Safety, fix::Value};
 
+use super::locked_out::{system, takes_dns};
 use crate::{Finding, Level, Lint, Subject, finding::add, index::matches};
 
 pub(crate) const LINT: Lint = Lint {
@@ -91,6 +94,9 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for (identity, known) in subject.program.identities() {
         let profile = subject.program.profile_of(identity, Direction::Egress);
         let id = *blamed.entry(profile).or_insert_with(|| {
+            if admins_decide(subject, profile) {
+                return None;
+            }
             let policies: Vec<PolicyId> = subject.program.profile(profile).isolating().collect();
             if policies.iter().any(|id| dns.get(id) == Some(&Dns::Allowed)) {
                 return None;
@@ -131,6 +137,33 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether the Admin tier accepts what goes to the cluster's DNS, or denies it, which is another rule's to tell
+/// (NP603): what NetworkPolicies say of it counts no more.
+fn admins_decide(subject: &Subject<'_>, profile: ProfileId) -> bool {
+    let tiers = subject.program.profile(profile).tiers.iter().filter(|tier| tier.tier == Tier::Admin);
+    let origins = tiers.flat_map(|tier| &tier.rules).map(|rule| subject.program.rule(*rule).origin);
+    let mut rules = origins.filter_map(|origin| {
+        let policy = subject.cluster.cluster_policy(origin.policy.cluster()?);
+        policy.rules(origin.direction).get(origin.index)
+    });
+    let first = rules.find(|rule| takes_dns(rule) && rule.peers().iter().any(|peer| may_be_dns(subject, rule, peer)));
+    first.is_some_and(|rule| rule.action != Action::Pass)
+}
+
+/// Whether the cluster's DNS may be among a peer; likewise.
+fn may_be_dns(subject: &Subject<'_>, rule: &ClusterRule, peer: &ClusterPeer) -> bool {
+    let names_it = !rule.ports().is_empty();
+    match peer {
+        ClusterPeer::Networks { networks, .. } => networks.iter().any(is_inside),
+        // Where each node has a cache of its own.
+        ClusterPeer::Nodes { .. } => names_it,
+        ClusterPeer::Namespaces { namespaces, .. } | ClusterPeer::Pods { namespaces, .. } => {
+            names_it || matches(namespaces, &system(subject.cluster))
+        }
+        ClusterPeer::DomainNames { .. } => false,
+    }
+}
+
 /// UDP and TCP 53 to kube-system.
 fn rule() -> Value {
     let labels = Value::map([("kubernetes.io/metadata.name", Value::text("kube-system"))]);
@@ -165,10 +198,7 @@ fn names_dns(rule: &PolicyRule) -> bool {
 /// Whether the cluster's DNS may be among a peer. Whoever names port 53 means the peer to be it.
 fn reaches(subject: &Subject<'_>, policy: &NetworkPolicy, rule: &PolicyRule, peer: &Peer) -> bool {
     match peer {
-        Peer::IpBlock(block) => {
-            let mut inside = INSIDE.iter().filter_map(|net| net.parse::<IpNet>().ok());
-            inside.any(|net| net.contains(&block.cidr) || block.cidr.contains(&net))
-        }
+        Peer::IpBlock(block) => is_inside(&block.cidr),
         Peer::Pods { .. } if names_dns(rule) => true,
         Peer::Pods { namespaces: NamespaceScope::Own, pods, .. } => serves_dns(subject, &policy.id.namespace, pods),
         Peer::Pods { namespaces: NamespaceScope::Matching(selector), pods, .. } => {
@@ -177,6 +207,12 @@ fn reaches(subject: &Subject<'_>, policy: &NetworkPolicy, rule: &PolicyRule, pee
                 || namespaces.iter().any(|namespace| serves_dns(subject, &namespace.name, pods))
         }
     }
+}
+
+/// Whether a cluster's DNS may have an address of a network.
+fn is_inside(network: &IpNet) -> bool {
+    let mut inside = INSIDE.iter().filter_map(|net| net.parse::<IpNet>().ok());
+    inside.any(|net| net.contains(network) || network.contains(&net))
 }
 
 /// Whether a selected pod of a namespace declares the port of DNS; in kube-system some pod always does.

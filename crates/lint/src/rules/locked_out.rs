@@ -27,7 +27,7 @@
 //! The user stories of the network policy API; every tutorial of a default deny.
 
 use palisade_engine::model::{
-    Action, ClusterPeer, ClusterPolicy, ClusterPort, ClusterRule, ClusterSubject, ClusterTier, Direction,
+    Action, Cluster, ClusterPeer, ClusterPolicy, ClusterPort, ClusterRule, ClusterSubject, ClusterTier, Direction,
     LabelSelector, Labels, Protocol,
 };
 
@@ -47,8 +47,7 @@ const SYSTEM: &str = "kube-system";
 const DNS_PORT: u16 = 53;
 
 fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    let given = subject.cluster.namespace(SYSTEM).map(|namespace| namespace.labels.clone());
-    let labels = given.unwrap_or_else(|| [("kubernetes.io/metadata.name", SYSTEM)].into_iter().collect());
+    let labels = system(subject.cluster);
     for (_, policy) in subject.cluster.cluster_policies().filter(|(_, policy)| policy.tier == ClusterTier::Admin) {
         if let Some(index) = denies_dns(policy, &labels) {
             tell(
@@ -73,6 +72,12 @@ fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// The labels of the namespace of the cluster's own services, or what they are at least.
+pub(super) fn system(cluster: &Cluster) -> Labels {
+    let given = cluster.namespace(SYSTEM).map(|namespace| namespace.labels.clone());
+    given.unwrap_or_else(|| [("kubernetes.io/metadata.name", SYSTEM)].into_iter().collect())
+}
+
 fn tell(policy: &ClusterPolicy, direction: Direction, index: usize, what: &str, findings: &mut Vec<Finding>) {
     let at = policy.rules(direction).get(index).and_then(|rule| rule.at);
     let message = format!("{} {direction}[{index}] {what}", policy.name);
@@ -87,7 +92,8 @@ fn denies_dns(policy: &ClusterPolicy, system: &Labels) -> Option<usize> {
     (policy.egress.get(index)?.action == Action::Deny).then_some(index)
 }
 
-fn takes_dns(rule: &ClusterRule) -> bool {
+/// Whether a rule is about UDP port 53.
+pub(super) fn takes_dns(rule: &ClusterRule) -> bool {
     let is_dns = |port: &ClusterPort| match port {
         ClusterPort::Numbers { protocol, ports, .. } => *protocol == Protocol::Udp && ports.contains(DNS_PORT),
         ClusterPort::Named { name, .. } => name.contains("dns"),

@@ -29,6 +29,28 @@ fn np602_shadowed_rule() {
 }
 
 #[test]
+fn np602_shadowed_by_another_policy() {
+    let all = "  ingress: [{action: Accept, from: [{namespaces: {}}]}]";
+    let said = finds("NP602", &[wide("a", 5, all), wide("b", 6, DENY)], "spec.ingress[0]", 17);
+    assert!(
+        said.starts_with("ingress[0] never acts: ingress[0] of a (priority 5) is first, and it does Accept"),
+        "{said}"
+    );
+    // Asked later, or perhaps later, or about other pods, or in another tier.
+    quiet("NP602", &[wide("a", 7, all), wide("b", 6, DENY)]);
+    quiet("NP602", &[wide("a", 6, all), wide("b", 6, DENY)]);
+    let of = |subject: &str, text: String| text.replace("subject: {namespaces: {}}", &format!("subject: {subject}"));
+    let (red, web) = ("{namespaces: {matchLabels: {team: red}}}", "{pods: {podSelector: {matchLabels: {app: web}}}}");
+    quiet("NP602", &[of(red, wide("a", 5, all)), wide("b", 6, DENY)]);
+    quiet("NP602", &[of(web, wide("a", 5, all)), of(red, wide("b", 6, DENY))]);
+    quiet("NP602", &[wide("a", 5, all), wide("b", 6, DENY).replace("Admin", "Baseline")]);
+    let both = "{pods: {namespaceSelector: {matchLabels: {team: red}}, podSelector: {matchLabels: {app: web}}}}";
+    for wider in [red, web] {
+        finds("NP602", &[of(wider, wide("a", 5, all)), of(both, wide("b", 6, DENY))], "spec.ingress[0]", 17);
+    }
+}
+
+#[test]
 fn np603_locked_out() {
     let deny = "  egress:\n  - {action: Deny, to: [{networks: [0.0.0.0/0]}]}";
     finds("NP603", &[wide("a", 5, deny)], "spec.egress[0]", 9);

@@ -48,6 +48,31 @@ fn np103_a_default_deny_that_nobody_opens_for_dns() {
 }
 
 #[test]
+fn np103_the_admin_tier_comes_first() {
+    let admin = |tier: &str, action: &str, to: &str| {
+        format!(
+            "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {{name: a}}\n\
+             spec:\n  tier: {tier}\n  priority: 1\n  subject: {{namespaces: {{}}}}\n  egress:\n  \
+             - {{action: {action}, to: [{to}], protocols: [{{udp: {{destinationPort: {{number: 53}}}}}}]}}\n"
+        )
+    };
+    let system = "{namespaces: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}";
+    let with = |wide: String| vec![policy("p", TO_DB), pod("prod/web", "app: web"), pod("prod/db", "app: db"), wide];
+    quiet("NP103", &with(admin("Admin", "Accept", system)));
+    quiet("NP103", &with(admin("Admin", "Accept", "{nodes: {}}")));
+    quiet("NP103", &with(admin("Admin", "Deny", system)));
+    for wide in [
+        admin("Admin", "Pass", system),
+        admin("Admin", "Accept", "{networks: [8.8.8.8/32]}"),
+        // It is not asked: the pod is isolated.
+        admin("Baseline", "Accept", system),
+        admin("Admin", "Accept", system).replace("number: 53", "number: 80"),
+    ] {
+        finds("NP103", &with(wide), "spec.egress", 8);
+    }
+}
+
+#[test]
 fn np103_dns_pods_of_ones_own_count() {
     let own = listening("prod/resolver", "app: db", "{containerPort: 53, protocol: UDP}");
     quiet("NP103", &[policy("p", TO_DB), pod("prod/web", "app: web"), own]);

@@ -68,7 +68,7 @@ fn part(transaction: &Transaction<'_>, origin: &Origin<'_>, offset: u32) -> Opti
             Some(listing::line(&attributes(members.last()?)))
         }
         Change::AddElements { kind, elements, .. } => {
-            let keys = elements.iter().map(|(key, _)| key);
+            let keys = elements.keys();
             let position = position(keys.map(|key| members(*kind, key)), origin, &top, inside)?;
             describe_element(origin.change, position)
         }

@@ -62,37 +62,43 @@ impl Transaction<'_> {
 }
 
 /// Cuts a difference into transactions of at most `limit` bytes, with sequence numbers from
-/// `sequence` on. Nothing is returned unless all of it can be sent.
-pub(super) fn transactions(
-    difference: &Difference,
+/// `sequence` on; `each` has one at a time, so that the first fill of a large table is never in memory as a whole.
+/// Returns the sequence number after them.
+///
+/// # Errors
+/// When one is too large or cannot be written; `each` has had those before it. And the error of `each`.
+pub(super) fn transactions<'a>(
+    difference: &'a Difference,
     limit: usize,
-    sequence: u32,
-) -> Result<Vec<Transaction<'_>>, ApplyError> {
-    let mut done = Vec::new();
-    let mut sequence = sequence;
+    mut sequence: u32,
+    each: Each<'_, 'a>,
+) -> Result<u32, ApplyError> {
     let mut scratch = Writer::default();
     for (stage, changes) in
         [(Stage::Prepare, &difference.prepare), (Stage::Switch, &difference.switch), (Stage::Clean, &difference.clean)]
     {
         let limit = if stage == Stage::Switch { limit } else { limit.min(CUT) };
         let list_limit = LIST_LIMIT.min(limit.saturating_sub(AROUND_LIST));
-        let mut packer = Packer { limit, stage, sequence, done, open: None, change: None, overflow: 0 };
+        let mut packer = Packer { limit, stage, sequence, each, open: None, change: None, overflow: 0 };
         for change in changes {
             packer.change = Some(change);
             change::write(change, list_limit, &mut scratch, &mut packer)?;
             packer.complete();
         }
-        (done, sequence) = packer.finish()?;
+        sequence = packer.finish()?;
     }
-    Ok(done)
+    Ok(sequence)
 }
 
+/// Has a transaction.
+type Each<'e, 'a> = &'e mut dyn FnMut(Transaction<'a>) -> Result<(), ApplyError>;
+
 /// Fills transactions with messages.
-struct Packer<'a> {
+struct Packer<'e, 'a> {
     limit: usize,
     stage: Stage,
     sequence: u32,
-    done: Vec<Transaction<'a>>,
+    each: Each<'e, 'a>,
     open: Option<Open<'a>>,
     change: Option<&'a Change>,
     /// What the switch is longer than it may be, in bytes.
@@ -106,7 +112,7 @@ struct Open<'a> {
     changes: usize,
 }
 
-impl Sink for Packer<'_> {
+impl Sink for Packer<'_, '_> {
     type Error = ApplyError;
 
     fn message(&mut self, message: &mut Writer, elements: Range<usize>) -> Result<(), ApplyError> {
@@ -125,7 +131,7 @@ impl Sink for Packer<'_> {
             if BATCH_MARK + needed > self.limit {
                 return Err(ApplyError::TooLarge { bytes: BATCH_MARK + needed, limit: self.limit });
             }
-            self.close();
+            self.close()?;
         }
         let sequence = &mut self.sequence;
         let mut next = || {
@@ -147,7 +153,7 @@ impl Sink for Packer<'_> {
     }
 }
 
-impl<'a> Packer<'a> {
+impl Packer<'_, '_> {
     /// The current change has no more messages.
     fn complete(&mut self) {
         if let Some(open) = &mut self.open {
@@ -155,8 +161,8 @@ impl<'a> Packer<'a> {
         }
     }
 
-    fn close(&mut self) {
-        let Some(Open { mut writer, begin, origins, changes }) = self.open.take() else { return };
+    fn close(&mut self) -> Result<(), ApplyError> {
+        let Some(Open { mut writer, begin, origins, changes }) = self.open.take() else { return Ok(()) };
         // Kernels before 6.10 do not acknowledge BATCH_END, and later ones may do so even when the
         // batch failed: the last real message is asked to answer too, and an error outweighs both.
         if let Some(last) = origins.last() {
@@ -166,16 +172,16 @@ impl<'a> Packer<'a> {
         batch_mark(&mut writer, nfnetlink::BATCH_END, netlink::ACK, self.sequence);
         self.sequence = self.sequence.wrapping_add(1);
         let bytes = writer.into_bytes();
-        self.done.push(Transaction { stage: self.stage, bytes, begin, origins, changes });
+        (self.each)(Transaction { stage: self.stage, bytes, begin, origins, changes })
     }
 
-    fn finish(mut self) -> Result<(Vec<Transaction<'a>>, u32), ApplyError> {
+    fn finish(mut self) -> Result<u32, ApplyError> {
         if self.overflow > 0 {
             let filled = self.open.as_ref().map_or(BATCH_MARK, |open| open.writer.len());
             return Err(ApplyError::TooLarge { bytes: filled + self.overflow + BATCH_MARK, limit: self.limit });
         }
-        self.close();
-        Ok((self.done, self.sequence))
+        self.close()?;
+        Ok(self.sequence)
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn write<S: Sink>(
         }),
         Change::AddElements { set, kind, elements } => {
             let list = List { request: request::NEW_ELEMENT, flags: netlink::CREATE, set, kind: *kind, list_limit };
-            list.write(elements, |(key, verdict)| (key, verdict.as_ref()), scratch, sink)
+            list.write(elements.iter().map(|(key, verdict)| (key, verdict.as_ref())), scratch, sink)
         }
         Change::AddLearned { set, elements } => {
             let mut at = 0;
@@ -97,7 +97,7 @@ pub(super) fn write<S: Sink>(
         }
         Change::DeleteElements { set, kind, keys } => {
             let list = List { request: request::DELETE_ELEMENT, flags: 0, set, kind: *kind, list_limit };
-            list.write(keys, |key| (key, None), scratch, sink)
+            list.write(keys.iter().map(|key| (key, None)), scratch, sink)
         }
     }
 }
@@ -170,15 +170,15 @@ struct List<'a> {
 
 impl List<'_> {
     /// Nothing at all for no elements: DELSETELEM without a list empties the set.
-    fn write<S: Sink, T>(
+    fn write<'a, S: Sink>(
         &self,
-        items: &[T],
-        element: impl Fn(&T) -> (&Key, Option<&Verdict>),
+        elements: impl Iterator<Item = (&'a Key, Option<&'a Verdict>)>,
         scratch: &mut Writer,
         sink: &mut S,
     ) -> Result<(), S::Error> {
+        let mut elements = elements.peekable();
         let mut written = 0;
-        while written < items.len() {
+        while elements.peek().is_some() {
             scratch.truncate(0);
             let end = message(scratch, self.request, self.flags, 0, |writer| {
                 writer.text(element::LIST_TABLE, TABLE);
@@ -186,15 +186,15 @@ impl List<'_> {
                 writer.nest(element::LIST_ELEMENTS, |writer| {
                     let list = writer.len();
                     let mut end = written;
-                    for item in items.get(written..).unwrap_or_default() {
+                    while let Some(&(key, verdict)) = elements.peek() {
                         let before = writer.len();
-                        let (key, verdict) = element(item);
                         write_element(writer, self.kind, key, verdict);
                         if writer.len() - list > self.list_limit && end > written {
                             writer.truncate(before);
                             break;
                         }
                         end += 1;
+                        elements.next();
                     }
                     end
                 })
@@ -233,7 +233,9 @@ pub(super) fn describe(change: &Change) -> String {
 /// One element of a change in words, by its position there.
 pub(super) fn describe_element(change: &Change, position: usize) -> Option<String> {
     let (key, verdict) = match change {
-        Change::AddElements { elements, .. } => elements.get(position).map(|(key, verdict)| (key, verdict.as_ref()))?,
+        Change::AddElements { elements, .. } => {
+            elements.iter().nth(position).map(|(key, verdict)| (key, verdict.as_ref()))?
+        }
         Change::DeleteElements { keys, .. } => (keys.get(position)?, None),
         _ => return None,
     };

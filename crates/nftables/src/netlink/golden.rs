@@ -9,7 +9,7 @@ use netlink_packet_netfilter::NetfilterMessage;
 use palisade_engine::model::{Family, PortRange, Protocol};
 
 use super::attribute::{Writer, attributes};
-use super::batch::transactions;
+use super::batch::{Transaction, transactions};
 use super::element::{Reader, members, write as write_element};
 use super::error::{ApplyError, Stage};
 use super::listing;
@@ -17,7 +17,7 @@ use super::message::{Message, messages};
 use super::snapshot::rule_listing;
 use super::uapi::{self, nfnetlink, request};
 use crate::difference::{Change, Difference};
-use crate::ruleset::{Chain, End, Expression, Key, Rule, Ruleset, Set, SetKind, Verdict};
+use crate::ruleset::{Chain, Elements, End, Expression, Key, Rule, Ruleset, Set, SetKind, Verdict};
 
 fn range(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
@@ -312,6 +312,16 @@ fn keys_of_every_kind_read_back() {
     assert_eq!(read(SetKind::AddressRanges(Family::V4), &touching).0, touching);
 }
 
+/// All transactions that a difference is cut into.
+fn cut(difference: &Difference, limit: usize, sequence: u32) -> Result<Vec<Transaction<'_>>, ApplyError> {
+    let mut all = Vec::new();
+    transactions(difference, limit, sequence, &mut |transaction| {
+        all.push(transaction);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
 #[test]
 fn a_range_that_cannot_be_is_never_written() {
     let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
@@ -320,9 +330,9 @@ fn a_range_that_cannot_be_is_never_written() {
         (SetKind::Addresses(Family::V4), Key::Range4(low, high)),
         (SetKind::Ports, Key::Ports(Protocol::Tcp, range(1, 2))),
     ] {
-        let prepare = vec![Change::AddElements { set: "s".to_owned(), kind, elements: vec![(key, None)] }];
+        let prepare = vec![Change::AddElements { set: "s".to_owned(), kind, elements: [(key, None)].into() }];
         let difference = Difference { prepare, ..Difference::default() };
-        let error = transactions(&difference, 200_000, 1).unwrap_err();
+        let error = cut(&difference, 200_000, 1).unwrap_err();
         assert!(matches!(error, ApplyError::NotEncodable { .. }), "{error}");
     }
 }
@@ -333,12 +343,12 @@ fn no_elements_make_no_message() {
     let (set, kind) = ("s".to_owned(), SetKind::Ports);
     let switch = vec![
         Change::DeleteElements { set: set.clone(), kind, keys: Vec::new() },
-        Change::AddElements { set, kind, elements: Vec::new() },
+        Change::AddElements { set, kind, elements: Elements::default() },
     ];
-    assert!(transactions(&Difference { switch, ..Difference::default() }, 200_000, 1).unwrap().is_empty());
+    assert!(cut(&Difference { switch, ..Difference::default() }, 200_000, 1).unwrap().is_empty());
 }
 
-fn addresses(count: u32) -> Vec<(Key, Option<Verdict>)> {
+fn addresses(count: u32) -> Elements {
     (0..count).map(|n| (Key::Address(Ipv4Addr::from_bits(0x0a00_0000 + n).into()), None)).collect()
 }
 
@@ -348,7 +358,7 @@ fn transactions_are_cut_to_fit_and_cover_every_element_once() {
     let elements = addresses(50_000);
     let add = Change::AddElements { set: "s".to_owned(), kind, elements };
     let difference = Difference { prepare: vec![Change::AddTable, add], ..Difference::default() };
-    let all = transactions(&difference, 100_000, 7).unwrap();
+    let all = cut(&difference, 100_000, 7).unwrap();
     assert!(all.len() > 5);
     let (mut sequence, mut covered) = (7, 0);
     for transaction in &all {
@@ -372,9 +382,9 @@ fn a_switch_is_never_cut() {
     let kind = SetKind::Addresses(Family::V4);
     let switch = vec![Change::AddElements { set: "s".to_owned(), kind, elements: addresses(50_000) }];
     let difference = Difference { switch, ..Difference::default() };
-    let one = transactions(&difference, 2_000_000, 1).unwrap();
+    let one = cut(&difference, 2_000_000, 1).unwrap();
     assert_eq!((one.len(), one[0].stage), (1, Stage::Switch));
-    let error = transactions(&difference, 100_000, 1).unwrap_err();
+    let error = cut(&difference, 100_000, 1).unwrap_err();
     assert_eq!(error, ApplyError::TooLarge { bytes: one[0].bytes.len(), limit: 100_000 });
 }
 
@@ -384,7 +394,7 @@ fn every_kind() -> Ruleset {
         is_map: verdict.is_some(),
         comment: Some("why".to_owned()),
         passing: None,
-        elements: BTreeMap::from([(key, verdict)]),
+        elements: [(key, verdict)].into(),
     };
     let address = Key::Address(Ipv4Addr::new(10, 0, 0, 1).into());
     let rules = golden().into_iter().map(|(text, expressions, _)| Rule::new(expressions).comment(text)).collect();
@@ -409,7 +419,7 @@ fn another_implementation_reads_our_bytes_and_writes_the_same() {
     let difference = Difference::between(None, &every_kind());
     let mut different = Vec::new();
     let mut count = 0;
-    for transaction in transactions(&difference, 200_000, 1).unwrap() {
+    for transaction in cut(&difference, 200_000, 1).unwrap() {
         let mut rest = &transaction.bytes[..];
         while !rest.is_empty() {
             let read = NetlinkMessage::<NetfilterMessage>::deserialize(rest).unwrap();

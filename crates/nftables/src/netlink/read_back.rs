@@ -160,7 +160,8 @@ impl Kernel {
             let members = attributes(part).filter(|member| member.kind == LIST_ELEMENT);
             members.for_each(|member| reader.member(&attributes(member.value)));
         }
-        (state.elements, state.strange) = reader.finish();
+        let (elements, strange) = reader.finish();
+        (state.elements, state.strange) = (elements.into(), strange);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use super::change::describe_key;
 use super::expression::write_all;
 use super::listing;
 use super::uapi::chain;
-use crate::ruleset::{Key, Name, Passing, Rule, Ruleset, Set, SetKind, Verdict};
+use crate::ruleset::{Elements, Key, Name, Passing, Rule, Ruleset, Set, SetKind, Verdict};
 
 /// What is in the kernel of `table inet palisade`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub struct SetState {
     /// Whether its elements come and go by themselves; then they are not read.
     pub passing: Option<Passing>,
     /// Its elements; addresses of a set of ranges as ranges.
-    pub elements: BTreeMap<Key, Option<Verdict>>,
+    pub elements: Elements,
     /// How many elements it has besides that cannot be ours.
     pub strange: usize,
 }

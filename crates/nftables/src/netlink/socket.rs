@@ -108,17 +108,16 @@ impl Kernel {
     ///
     /// An [`ApplyError::TooLarge`] or [`ApplyError::NotEncodable`] comes before anything is sent.
     pub fn apply(&mut self, difference: &Difference) -> Result<Applied, ApplyError> {
-        let transactions = transactions(difference, self.limit, self.sequence)?;
-        if let Some(last) = transactions.last() {
-            self.sequence = last.end().wrapping_add(1);
-        }
+        let first = self.sequence;
+        self.sequence = transactions(difference, self.limit, first, &mut |_| Ok(()))?;
         let mut applied = Applied::default();
-        for transaction in &transactions {
-            self.commit(transaction, applied)?;
+        transactions(difference, self.limit, first, &mut |transaction| {
+            self.commit(&transaction, applied)?;
             applied.transactions += 1;
             applied.bytes += transaction.bytes.len();
             applied.changes += transaction.changes;
-        }
+            Ok(())
+        })?;
         Ok(applied)
     }
 

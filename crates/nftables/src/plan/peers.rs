@@ -14,7 +14,7 @@ use palisade_engine::{
 use rustc_hash::FxHashMap;
 
 use super::{digit, names::content_name};
-use crate::ruleset::{End, Expression, Key, Passing, Set, SetKind, shortened};
+use crate::ruleset::{Elements, End, Expression, Key, Passing, Set, SetKind, shortened};
 
 /// One peer of a union.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -203,7 +203,7 @@ impl PodSet {
             is_map: false,
             comment: Some(self.comment.clone()),
             passing: None,
-            elements,
+            elements: elements.into(),
         }
     }
 
@@ -345,7 +345,7 @@ fn learned_set(names: &[DomainName], family: Family) -> (String, Set) {
     let name = content_name(&format!("names{}", digit(family)), &text);
     let comment = Some(shortened(text, 120));
     let (kind, passing) = (SetKind::Addresses(family), Some(Passing::LEARNED));
-    (name, Set { kind, is_map: false, comment, passing, elements: BTreeMap::new() })
+    (name, Set { kind, is_map: false, comment, passing, elements: Elements::default() })
 }
 
 fn texts(names: &[DomainName]) -> Vec<&str> {

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     draft::Draft,
-    ruleset::{FORWARD, Key, Name, Set, SetKind, Verdict},
+    ruleset::{Elements, FORWARD, Key, Name, Set, SetKind, Verdict},
 };
 
 /// Plans the ruleset of a node, and goes on planning as the cluster changes.
@@ -201,7 +201,7 @@ impl Planner {
 
     /// What is there without any pod.
     fn skeleton(&self, draft: &mut Draft) {
-        let empty = |kind, is_map| Set { kind, is_map, comment: None, passing: None, elements: BTreeMap::new() };
+        let empty = |kind, is_map| Set { kind, is_map, comment: None, passing: None, elements: Elements::default() };
         for family in Family::ALL {
             for direction in Direction::ALL {
                 draft.put_set(&map_name(direction, family), empty(SetKind::Addresses(family), true));

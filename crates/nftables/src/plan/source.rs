@@ -10,14 +10,12 @@
 //! does not prolong it: whatever happens to routes, after [`REMEMBERED`] they are asked again.
 //! docs/decisions/0013 says what can happen in between.
 
-use std::collections::BTreeMap;
-
 use palisade_engine::model::Family;
 
 use super::{digit, neighbour_discovery};
 use crate::{
     draft::Draft,
-    ruleset::{Chain, Expression, Name, Passing, Rule, Set, SetKind, Verdict},
+    ruleset::{Chain, Elements, Expression, Name, Passing, Rule, Set, SetKind, Verdict},
 };
 
 /// The chain that asks the routing table.
@@ -33,7 +31,7 @@ const AT_MOST: u32 = 65_536;
 pub(super) fn skeleton(draft: &mut Draft) {
     for family in Family::ALL {
         let passing = Passing { seconds: REMEMBERED, at_most: AT_MOST, by_rules: true };
-        let (kind, elements) = (SetKind::Sources(family), BTreeMap::new());
+        let (kind, elements) = (SetKind::Sources(family), Elements::default());
         draft.put_set(&known(family), Set { kind, is_map: false, comment: None, passing: Some(passing), elements });
     }
     draft.put_chain(&SOURCE.to_owned(), source());

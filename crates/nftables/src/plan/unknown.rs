@@ -18,7 +18,7 @@
 //!
 //! A known pod is open whichever node it runs on: one prefix may serve pods of several nodes (a pool).
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use palisade_engine::{
     model::{Cluster, Endpoint, Family, Name as ObjectName, NodeId, ObjectRef, Pod},
@@ -28,7 +28,7 @@ use palisade_engine::{
 use super::{JUDGE, Log, digit, forward, peers::range_keys};
 use crate::{
     draft::Draft,
-    ruleset::{Chain, End, Expression, FORWARD, Key, Name, Rule, Ruleset, Set, SetKind, Verdict},
+    ruleset::{Chain, Elements, End, Expression, FORWARD, Key, Name, Rule, Ruleset, Set, SetKind, Verdict},
 };
 
 /// The chain that drops, which is also the prefix of its log.
@@ -150,7 +150,7 @@ pub(super) fn hold(draft: &mut Draft, prefixes: &PrefixSet, log: Option<Log>) ->
         let set = |kind, elements| Set { kind, is_map: false, comment: None, passing: None, elements };
         let elements = range_keys(prefixes, family).map(|key| (key, None)).collect();
         draft.put_set(&local, set(SetKind::AddressRanges(family), elements));
-        draft.put_set(&known, set(SetKind::Addresses(family), BTreeMap::new()));
+        draft.put_set(&known, set(SetKind::Addresses(family), Elements::default()));
         for end in [End::Source, End::Destination] {
             rules.push(Rule::new([
                 Expression::AddressIn(end, family, local.clone()),

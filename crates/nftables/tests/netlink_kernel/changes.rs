@@ -3,7 +3,7 @@
 use palisade_engine::model::{Family, PortRange, Protocol};
 use palisade_nftables::difference::{Change, Difference};
 use palisade_nftables::netlink::Kernel;
-use palisade_nftables::ruleset::{Chain, Expression, Key, Rule, Ruleset, SetKind, Verdict};
+use palisade_nftables::ruleset::{Chain, Elements, Expression, Key, Rule, Ruleset, SetKind, Verdict};
 
 use crate::rulesets::{address, everything, goto, jump, map, ports, ruleset, set, v4};
 use crate::{Outcome, to};
@@ -81,7 +81,7 @@ pub(crate) fn differences_lead_there() -> Outcome {
     }
     let elements = &mut fourth.sets.get_mut("egress4").unwrap().elements;
     elements.insert(address("10.0.0.1"), Some(jump("new")));
-    fourth.sets.get_mut("egress6").unwrap().elements.clear();
+    fourth.sets.get_mut("egress6").unwrap().elements = Elements::default();
     fourth.sets.insert("fresh".to_owned(), map(SetKind::Ports, [(Key::Port(Protocol::Tcp, 1), goto("last"))]));
     let new =
         vec![Rule::new([Expression::PortMap("fresh".to_owned())]), Rule::new([Expression::Verdict(goto("last"))])];

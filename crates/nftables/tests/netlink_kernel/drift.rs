@@ -73,9 +73,8 @@ pub(crate) fn reading_is_never_torn() -> Outcome {
     });
     let elements = ["a4", "r4", "p6", "egress4", "wide"].into_iter().flat_map(|name| {
         let (set, kind) = (name.to_owned(), wanted.sets[name].kind);
-        let elements: Vec<_> =
-            wanted.sets[name].elements.iter().map(|(key, verdict)| (*key, verdict.clone())).collect();
-        let keys = elements.iter().map(|(key, _)| *key).collect();
+        let elements = wanted.sets[name].elements.clone();
+        let keys = elements.keys().copied().collect();
         [Change::DeleteElements { set: set.clone(), kind, keys }, Change::AddElements { set, kind, elements }]
     });
     let switch = rules.chain(elements).collect();

@@ -3,7 +3,7 @@
 use palisade_engine::model::Family;
 use palisade_nftables::difference::{Change, Difference};
 use palisade_nftables::netlink::{ApplyError, Kernel, Stage};
-use palisade_nftables::ruleset::{Chain, Expression, Key, Rule, SetKind, Verdict};
+use palisade_nftables::ruleset::{Chain, Elements, Expression, Key, Rule, SetKind, Verdict};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::rulesets::{address, everything, jump, v4};
@@ -16,7 +16,7 @@ pub(crate) fn a_broken_switch() -> Outcome {
     let mut new = old.clone();
     let rules = &mut new.chains.get_mut("profile").unwrap().rules;
     rules.insert(0, Rule::new([Expression::Counter, Expression::Verdict(jump("nowhere"))]));
-    new.sets.get_mut("a4").unwrap().elements.clear();
+    new.sets.get_mut("a4").unwrap().elements = Elements::default();
     let error = kernel.apply(&Difference::between(Some(&old), &new)).unwrap_err();
     println!("{error}");
     let ApplyError::Refused { stage: Stage::Switch, refusals, .. } = &error else { panic!("{error:?}") };
@@ -33,7 +33,10 @@ pub(crate) fn a_broken_switch() -> Outcome {
 pub(crate) fn refusals_are_named() -> Outcome {
     let mut kernel = Kernel::open()?;
     to(&mut kernel, None, &everything())?;
-    let elements = |set: &str, kind, elements| Change::AddElements { set: set.to_owned(), kind, elements };
+    let elements = |set: &str, kind, elements: Vec<_>| {
+        let elements = elements.into_iter().collect();
+        Change::AddElements { set: set.to_owned(), kind, elements }
+    };
     let cases = [
         (
             elements(

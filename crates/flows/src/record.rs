@@ -1,7 +1,8 @@
-//! The lines of a flow log: what is written is what is read.
+//! The lines of Palisade's flow log: what is written is what is read.
 //!
 //! ```text
 //! {"v":1,"time":"…","verdict":"denied",…}    a flow      FlowRecord
+//! {"v":1,"connection":{…}}                   many flows  Connection, as `palisade flows --fold` writes it
 //! {"v":1,"lost":12}                          a gap       lines that were dropped here
 //! {"v":1,"caughtUp":true}                    a mark      the socket has told what was before; now live
 //! ```
@@ -13,7 +14,9 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use jiff::Timestamp;
 use palisade_engine::model;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+use crate::{Connection, LineError, error::json};
 
 /// The version of the format, in every line.
 pub const VERSION: u32 = 1;
@@ -23,6 +26,8 @@ pub const VERSION: u32 = 1;
 pub enum Line {
     /// A connection that was denied or accepted.
     Flow(Box<FlowRecord>),
+    /// A connection that was seen once or many times.
+    Connection(Box<Connection>),
     /// Here so many lines are missing: somebody did not take them as fast as they came.
     Lost(u64),
     /// On a socket: what was before has been told.
@@ -88,7 +93,7 @@ pub enum FlowDirection {
 }
 
 /// The protocol of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum FlowProtocol {
     /// TCP, UDP or SCTP.
@@ -103,6 +108,7 @@ pub enum FlowProtocol {
 
 /// One end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ReadEnd")]
 pub struct FlowEnd {
     /// Who it is.
     #[serde(flatten)]
@@ -115,7 +121,7 @@ pub struct FlowEnd {
 }
 
 /// Who has an address, as far as the agent knew it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Who {
     /// A pod with a network of its own.
@@ -130,17 +136,17 @@ pub enum Who {
 }
 
 /// A pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PodEnd {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub pod: String,
     /// What made it, as `deploy/frontend`, with kubectl's short names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub workload: Option<String>,
     /// The node it runs on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }
 
@@ -186,16 +192,30 @@ pub struct RulePlace {
     pub index: usize,
 }
 
-/// Why a line cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LineError {
-    /// It is no line of a flow log.
-    #[error("this is no line of a flow log: {0}")]
-    Strange(#[from] serde_json::Error),
-    /// It is of another version.
-    #[error("this line is of version {0} of the format, and this palisade reads version {VERSION}")]
-    Version(u32),
+/// An end as it is read: who it is follows from which fields there are.
+#[derive(Deserialize)]
+struct ReadEnd {
+    namespace: Option<String>,
+    pod: Option<String>,
+    workload: Option<String>,
+    node: Option<String>,
+    ip: IpAddr,
+    port: Option<u16>,
+}
+
+impl TryFrom<ReadEnd> for FlowEnd {
+    type Error = &'static str;
+
+    fn try_from(end: ReadEnd) -> Result<Self, &'static str> {
+        let ReadEnd { namespace, pod, workload, node, ip, port } = end;
+        let who = match (namespace, pod, node) {
+            (Some(namespace), Some(pod), node) => Who::Pod(PodEnd { namespace, pod, workload, node }),
+            (None, None, Some(node)) => Who::Node { node },
+            (None, None, None) => Who::Outside {},
+            _ => return Err("a pod has both `namespace` and `pod`"),
+        };
+        Ok(Self { who, ip, port })
+    }
 }
 
 /// What every line has, and what tells the kinds apart.
@@ -207,6 +227,8 @@ struct Head {
     lost: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     caught_up: Option<bool>,
+    #[serde(default, skip_serializing)]
+    connection: Option<IgnoredAny>,
 }
 
 #[derive(Serialize)]
@@ -216,11 +238,18 @@ struct Versioned<'a> {
     record: &'a FlowRecord,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Folded<C> {
+    v: u32,
+    connection: C,
+}
+
 impl Line {
     /// The line as JSON, without the end of line.
     pub fn to_json(&self) -> String {
-        let head = |lost, caught_up| serde_json::to_string(&Head { v: VERSION, lost, caught_up });
+        let head = |lost, caught_up| serde_json::to_string(&Head { v: VERSION, lost, caught_up, connection: None });
         let json = match self {
+            Self::Connection(connection) => serde_json::to_string(&Folded { v: VERSION, connection }),
             Self::Flow(record) => serde_json::to_string(&Versioned { v: VERSION, record }),
             Self::Lost(lost) => head(Some(*lost), None),
             Self::CaughtUp => head(None, Some(true)),
@@ -234,12 +263,13 @@ impl Line {
     /// # Errors
     /// When it is none, or one of a later version.
     pub fn parse(text: &str) -> Result<Self, LineError> {
-        let head: Head = serde_json::from_str(text)?;
+        let head: Head = json(text)?;
         match head {
             Head { v, .. } if v != VERSION => Err(LineError::Version(v)),
             Head { lost: Some(lost), .. } => Ok(Self::Lost(lost)),
             Head { caught_up: Some(true), .. } => Ok(Self::CaughtUp),
-            Head { .. } => Ok(Self::Flow(serde_json::from_str(text)?)),
+            Head { connection: Some(_), .. } => Ok(Self::Connection(json::<Folded<_>>(text)?.connection)),
+            Head { .. } => Ok(Self::Flow(json(text)?)),
         }
     }
 }

@@ -1,0 +1,38 @@
+//! The arguments of `palisade ready`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Format, Input};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+FLOWS are flow logs of agents (`--log denied,accepted`), or Hubble's or Calico's, of all nodes and of
+long enough: of what was not seen nothing is known. A connection breaks when it was made, the policies
+that are asked about deny it, and no other policy of the input does.
+
+Exit codes: 0 nothing that was seen would break, 1 something would, 2 it could not be told, or not of all.
+
+Examples:
+  palisade ready flows.jsonl -f manifests/
+  palisade ready node-*.jsonl -f manifests/ --policy prod/default-deny
+  palisade ready flows.jsonl --policy prod/default-deny      beside the policies of the live cluster
+  hubble observe -o jsonl --last 10000 | palisade ready - -f manifests/")]
+pub(crate) struct Ready {
+    /// Flow logs, or `-` for standard input
+    #[arg(required = true)]
+    pub(crate) flows: Vec<PathBuf>,
+
+    /// A policy that is not enforced yet, as [NAMESPACE/]NAME; repeatable [default: all NetworkPolicies of
+    /// the input]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) policy: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    /// The form of the answer
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Format,
+}
