@@ -24,6 +24,9 @@ impl Printer<'_> {
         if let Some(place) = self.place(policy.at) {
             self.line(&mut out, "Written at:", &place);
         }
+        if self.cluster.mode_of(id.into()) == Mode::Audit {
+            self.line(&mut out, "Audited:", "it denies nothing yet, what it would deny is told");
+        }
         let place = match policy.priority {
             Some(priority) => format!("{}, priority {priority}", policy.tier),
             None => format!("{}, behind all others", policy.tier),
