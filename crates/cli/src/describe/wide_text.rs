@@ -32,9 +32,6 @@ impl Printer<'_> {
             None => format!("{}, behind all others", policy.tier),
         };
         self.line(&mut out, "Tier:", &place);
-        if policy.mode == Some(Mode::Audit) {
-            self.line(&mut out, "Audited:", "it denies nothing yet, what it would deny is told");
-        }
         let who = match &policy.subject {
             ClusterSubject::Namespaces(namespaces) => pods(namespaces, &LabelSelector::everything()),
             ClusterSubject::Pods { namespaces, pods: of } => pods(namespaces, of),
