@@ -156,13 +156,12 @@ impl FlowLog {
                 DenyChain { direction: profile.direction, mode: Mode::Enforce, policies, isolating }
             });
         }
-        for (name, AuditChain { direction, policies }) in audits {
+        for (name, AuditChain { direction, policies, isolating }) in audits {
             chains.entry(name.clone()).or_insert_with(|| DenyChain {
                 direction: *direction,
                 mode: Mode::Audit,
                 policies: policies.clone(),
-                // A cluster-wide policy is called by its name alone.
-                isolating: policies.iter().filter(|policy| policy.contains('/')).cloned().collect(),
+                isolating: isolating.clone(),
             });
         }
     }

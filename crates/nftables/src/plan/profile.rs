@@ -57,6 +57,8 @@ pub struct AuditChain {
     pub direction: Direction,
     /// The audited policies, as `namespace/name`, or the name alone of a cluster-wide one; by name.
     pub policies: Vec<String>,
+    /// The NetworkPolicies among them, which would isolate.
+    pub isolating: Vec<String>,
 }
 
 /// What a piece is made from: profiles, and the numbers that the pod's own named ports have.
@@ -284,12 +286,15 @@ impl<'a> ProfilePlanner<'a> {
             tier.policies.iter().copied().filter(|policy| self.program.is_audited(*policy)).collect()
         };
         let here = upto.last().map(audited).filter(|here| !here.is_empty());
-        let policies = self.names(&here.unwrap_or_else(|| upto.iter().flat_map(audited).collect()));
+        let audited = here.unwrap_or_else(|| upto.iter().flat_map(audited).collect());
+        let policies = self.names(&audited);
+        let network: Vec<PolicyRef> = audited.into_iter().filter(|policy| policy.network().is_some()).collect();
+        let isolating = self.names(&network);
         let tier = upto.last().map_or(Tier::NetworkPolicy, |tier| tier.tier);
         let (direction, text) = (profile.direction, policies.join(", "));
         let name = content_name(&format!("{WOULD_DENY}{}", prefix(direction)), &format!("{tier:?} {text}"));
         self.denying(&name, tier, Verdict::Return, text);
-        self.piece.audits.push((name.clone(), AuditChain { direction, policies }));
+        self.piece.audits.push((name.clone(), AuditChain { direction, policies, isolating }));
         name
     }
 
