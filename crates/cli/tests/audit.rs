@@ -59,7 +59,7 @@ fn describe_says_that_a_policy_is_audited() {
     let policy = "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: a, \
                   annotations: {palisade.dev/mode: audit}}\nspec: {tier: Admin, priority: 1, subject: {namespaces: {}}}\n";
     let folder = Folder::with(&[("policy.yaml", policy)]);
-    wants(&["describe", "-f", folder.path().to_str().unwrap()], 0, &["audited: it denies nothing yet"]);
+    wants(&["describe", "-f", folder.path().to_str().unwrap()], 0, &["Audited: it denies nothing yet"]);
 }
 
 #[test]
