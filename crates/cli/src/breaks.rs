@@ -32,6 +32,8 @@ pub(crate) struct Break {
     pub(crate) traffic: Vec<Traffic>,
     /// How often they were made.
     pub(crate) made: u64,
+    /// How often it was logged that audited policies would deny them.
+    pub(crate) would_deny: u64,
     pub(crate) first: jiff::Timestamp,
     pub(crate) last: jiff::Timestamp,
     /// The ends that deny them, with the rules that came nearest.
@@ -83,6 +85,7 @@ pub(crate) fn grouped<'m>(
                 other.traffic.sort_unstable();
                 other.traffic.dedup();
                 other.made = other.made.saturating_add(found.made);
+                other.would_deny = other.would_deny.saturating_add(found.would_deny);
                 other.first = other.first.min(found.first);
                 other.last = other.last.max(found.last);
             }
@@ -103,8 +106,8 @@ fn explained(reporter: &Reporter<'_>, met: &Met) -> Option<Break> {
     };
     let report = reporter.report(&case, None);
     let denied = report.halves.into_iter().filter(|half| half.state == State::Denied).collect();
-    let (made, Seen { first, last, .. }) = (seen.made(), *seen);
-    Some(Break { from, to, traffic: vec![*traffic], made, first, last, denied, to_allow: report.to_allow })
+    let (made, Seen { would_deny, first, last, .. }) = (seen.made(), *seen);
+    Some(Break { from, to, traffic: vec![*traffic], made, would_deny, first, last, denied, to_allow: report.to_allow })
 }
 
 /// `TCP 80, TCP 443`
@@ -116,7 +119,11 @@ impl Break {
     /// What stands below the line that names it: how often, and why; each line `indent` columns in.
     pub(crate) fn below(&self, indent: usize, width: usize) -> String {
         let lead = " ".repeat(indent);
-        let mut lines = vec![format!("made {}; {}", times(self.made), span(self.first, self.last))];
+        let logged = match self.would_deny {
+            0 => String::new(),
+            many => format!(", logged as would-deny {}", times(many)),
+        };
+        let mut lines = vec![format!("made {}{logged}; {}", times(self.made), span(self.first, self.last))];
         lines.extend(self.denied.iter().flat_map(why));
         if !self.to_allow.is_empty() {
             lines.push(format!("to allow it: {}", self.to_allow.join(", and ")));

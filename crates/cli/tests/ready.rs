@@ -217,3 +217,30 @@ fn the_roll_out_of_the_tutorial_is_true() {
     // The two namespaces that are left to others are open; nothing else is found.
     assert_eq!((check.matches("[NP").count(), check.matches("note[NP504").count()), (2, 2), "{check}");
 }
+
+/// The audited policies are the reviewed ones, the log has a `would-deny` for what they break and nothing else, and
+/// what was mended only allows more.
+#[test]
+fn the_audit_of_the_tutorial_is_true() {
+    let folder = root().join("docs/tutorials/roll-out");
+    let [reviewed, audited, mended] = ["reviewed.yaml", "audited.yaml", "mended.yaml"]
+        .map(|name| std::fs::read_to_string(folder.join(name)).unwrap());
+    let mode = "    palisade.dev/mode: audit\n";
+    assert_eq!(audited.replace(&format!("  annotations:\n{mode}"), "").replace(mode, ""), reviewed);
+    let mut more = mended.lines();
+    assert!(audited.lines().all(|line| more.any(|other| other == line)), "what is mended has all of it, in order");
+    let log = "docs/tutorials/roll-out/audited.jsonl";
+    let judged = |name: &str| {
+        let (cluster, policies) = ("examples/e-commerce/cluster.yaml", format!("docs/tutorials/roll-out/{name}"));
+        let output = ready(&[log, "-f", cluster, "-f", &policies, "-o", "json"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let before = judged("audited.yaml");
+    let number = |json: &serde_json::Value, at: &str| json.pointer(at).and_then(serde_json::Value::as_u64);
+    let lines = std::fs::read_to_string(root().join(log)).unwrap().matches("\"would-deny\"").count();
+    assert_eq!((number(&before, "/breaking"), number(&before, "/mended")), (Some(1), Some(0)), "{before}");
+    assert_eq!(number(&before, "/breaks/0/wouldDeny"), Some(lines as u64), "{before}");
+    assert_eq!(before.get("policies").and_then(|all| all.as_array()).map(Vec::len), Some(5), "{before}");
+    let after = judged("mended.yaml");
+    assert_eq!((number(&after, "/breaking"), number(&after, "/mended")), (Some(0), Some(1)), "{after}");
+}

@@ -98,7 +98,7 @@ Examples:
   palisade flows --would-deny
   palisade flows --denied --to prod/db --port 5432
   palisade flows --from ns/dev -n 20 -o jsonl | jq .nearest
-  kubectl -n kube-system exec ds/palisade -- palisade flows -f
+  kubectl -n kube-system exec ds/palisade-agent -- palisade flows -f
   palisade flows node-*.jsonl --from 10.244.0.0/16
   palisade flows node-*.jsonl --fold                      who spoke with whom, how often, since when
   hubble observe -o jsonl | palisade flows - --fold -o jsonl > seen.jsonl")]

@@ -10,10 +10,10 @@ mod yaml;
 
 use std::{collections::BTreeSet, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, ObjectRef, PolicyRef},
+    model::{Cluster, PolicyRef},
 };
 
 use self::{find::Wanted, object::Tree, text::Printer};
@@ -53,27 +53,16 @@ pub(crate) fn run(arguments: &Describe) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The names of the NetworkPolicies that were typed, each as `[NAMESPACE/]NAME`; of all when none was.
+/// The policies that were typed, each as `[NAMESPACE/]NAME`, or `KIND/NAME` of a cluster-wide one; none when none was.
 ///
 /// # Errors
-/// When one is no name, or the input has no policy of it, or a cluster-wide one alone.
-pub(crate) fn named(cluster: &Cluster, typed: &[String], namespace: &str) -> Result<BTreeSet<ObjectRef>> {
-    let mut names = BTreeSet::new();
+/// When one is no name, or the input has no policy of it.
+pub(crate) fn named(cluster: &Cluster, typed: &[String], namespace: &str) -> Result<BTreeSet<PolicyRef>> {
+    let mut found = BTreeSet::new();
     for typed in typed {
-        let found = find::policies(cluster, &[Wanted::parse(typed, namespace)?])?;
-        let before = names.len();
-        names.extend(found.iter().filter_map(|policy| match policy {
-            PolicyRef::Network(id) => Some(cluster.policy(*id).id.clone()),
-            PolicyRef::Cluster(_) => None,
-        }));
-        if names.len() == before && found.iter().all(|policy| matches!(policy, PolicyRef::Cluster(_))) {
-            bail!("`{typed}` is cluster-wide: name a NetworkPolicy, as NAMESPACE/NAME");
-        }
+        found.extend(find::policies(cluster, &[Wanted::parse(typed, namespace)?])?);
     }
-    if typed.is_empty() {
-        names.extend(cluster.policies().map(|(_, policy)| policy.id.clone()));
-    }
-    Ok(names)
+    Ok(found)
 }
 
 /// The policies as objects.

@@ -22,6 +22,8 @@ const INDENT: usize = 10;
 pub(super) struct Answer {
     /// The policies that were asked about.
     pub(super) policies: Vec<String>,
+    /// Whether they are asked about since they are audited.
+    pub(super) audited: bool,
     /// How many different connections were seen to be made.
     pub(super) connections: usize,
     /// How many of them would break.
@@ -29,6 +31,8 @@ pub(super) struct Answer {
     pub(super) breaks: Vec<Break>,
     /// How many of them other policies deny by now.
     pub(super) denied_already: usize,
+    /// How many were logged as `would-deny`, and no policy, audited or not, denies them now; 0 where policies were named.
+    pub(super) mended: usize,
     /// Those of which only an address or a name could tell that is not known.
     pub(super) undetermined: BTreeSet<String>,
     /// From when to when something was seen.
@@ -37,7 +41,7 @@ pub(super) struct Answer {
     pub(super) nodes: BTreeSet<String>,
     /// The cluster's nodes that told nothing.
     pub(super) nodes_not_seen: Vec<String>,
-    /// Workloads that the policies isolate, and of which nothing was seen.
+    /// Workloads that the policies select, and of which nothing was seen.
     pub(super) never_seen: Vec<String>,
     /// How many ends of the log the cluster does not have.
     pub(super) left_out: usize,
@@ -86,6 +90,10 @@ impl Answer {
         let mut known = Vec::new();
         let names = |names: &[String]| shortened(names, ", ", SHOWN);
         let owned = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        if self.audited {
+            let one = if self.policies.len() == 1 { "The audited policy" } else { "The audited policies" };
+            known.push(format!("{one}: {}.", names(&self.policies)));
+        }
         if let Some((first, last)) = self.span {
             let by = if self.nodes.is_empty() { String::new() } else { format!(", by {}", names(&owned(&self.nodes))) };
             let not = match self.nodes_not_seen.as_slice() {
@@ -102,15 +110,23 @@ impl Answer {
             known.push(format!("Not told, since it hangs on an address or a name that is not known: {open}."));
         }
         if self.denied_already > 0 {
-            let many = if self.denied_already == 1 {
-                "1 connection that was".to_owned()
-            } else {
-                format!("{} connections that were", self.denied_already)
-            };
-            known.push(format!("Not counted: {many} seen and that other policies deny by now."));
+            known.push(format!(
+                "Not counted: {} seen and that other policies deny by now.",
+                that_were(self.denied_already)
+            ));
+        }
+        if self.mended > 0 {
+            known.push(format!(
+                "Mended: {} logged as would-deny, and that no policy denies by now.",
+                that_were(self.mended)
+            ));
         }
         known
     }
+}
+
+fn that_were(connections: usize) -> String {
+    if connections == 1 { "1 connection that was".to_owned() } else { format!("{connections} connections that were") }
 }
 
 /// `7 days`: the largest unit of which there are two.

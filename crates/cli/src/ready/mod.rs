@@ -1,7 +1,8 @@
 //! `palisade ready`: which connections that were seen would break, if some policies were enforced.
 //!
-//! Two programs of one cluster are asked: the policies without those that are meant, and all of them. What was made
-//! and the second denies breaks; what the first denies as well was made before those others came, and is not counted.
+//! Those that are meant are audited, or taken for it; so there is one program, and its two answers are asked: that of
+//! the policies that are enforced already, and that of all. What was made and the second denies breaks; what the first
+//! denies as well was made before those others came, and is not counted.
 
 mod answer;
 
@@ -14,7 +15,7 @@ use std::{
 use anyhow::{Result, bail};
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, Direction, Endpoint, ObjectRef, PodId},
+    model::{Cluster, Direction, Endpoint, Inventory, Mode, PodId, PolicyRef, Side},
     verdict::Outcome,
 };
 
@@ -33,21 +34,11 @@ pub(crate) fn run(arguments: &Ready) -> Result<ExitCode> {
         bail!("standard input (`-`) can be read only once: give all but one of them as a file");
     }
     let understood = input::reading(&arguments.input)?;
-    let namespace = understood.namespace;
-    let inventory = understood.reading.inventory;
-    let with = input::changed(inventory.clone())?;
-    let meant = describe::named(&with, &arguments.policy, &namespace)?;
-    if meant.is_empty() {
-        bail!("the input has no NetworkPolicy, so there is none to be ready for");
-    }
-    let mut without = inventory;
-    without.policies.retain(|policy| !meant.contains(&policy.id));
-    // The same objects but for policies, so pods and nodes have the same ids in both.
-    let without = input::changed(without)?;
+    let asked = Asked::of(understood.reading.inventory, &arguments.policy, &understood.namespace)?;
     let (connections, tally) = observed::read(&arguments.flows)?;
-    let seen = Observed::of(&with, &connections, tally);
+    let seen = Observed::of(&asked.cluster, &connections, tally);
     seen.told();
-    let answer = judged(&with, &without, &meant, &seen);
+    let answer = judged(&asked, &seen);
     if answer.connections == 0 {
         bail!(
             "no connection was seen to be made between ends that the cluster has: record with `--log denied,accepted`"
@@ -64,56 +55,121 @@ pub(crate) fn run(arguments: &Ready) -> Result<ExitCode> {
     }))
 }
 
-fn judged(with: &Cluster, without: &Cluster, meant: &BTreeSet<ObjectRef>, seen: &Observed) -> Answer {
-    let (new, old) = (PolicyProgram::compile(with), PolicyProgram::compile(without));
-    let (mut denied, mut already, mut undetermined) = (Vec::new(), 0, BTreeSet::new());
+/// A cluster whose audited policies are those that are meant.
+struct Asked {
+    cluster: Cluster,
+    meant: BTreeSet<PolicyRef>,
+    /// Whether nobody named them: they are those that are audited.
+    by_mode: bool,
+}
+
+impl Asked {
+    /// The policies that were typed; else the audited ones; else, where there are none, all NetworkPolicies.
+    ///
+    /// # Errors
+    /// When the input does not have them.
+    fn of(inventory: Inventory, typed: &[String], namespace: &str) -> Result<Self> {
+        let cluster = input::changed(inventory.clone())?;
+        let named = describe::named(&cluster, typed, namespace)?;
+        if named.is_empty() && cluster.has_audited() {
+            return Ok(Self { meant: audited(&cluster), cluster, by_mode: true });
+        }
+        let all = || cluster.policies().map(|(id, _)| id.into()).collect();
+        let meant: BTreeSet<PolicyRef> = if named.is_empty() { all() } else { named };
+        if meant.is_empty() {
+            bail!(
+                "the input has no NetworkPolicy and nothing that is audited, so there is nothing to be ready for \
+                 (--policy names a cluster-wide policy)"
+            );
+        }
+        let cluster = input::changed(audit_only(inventory, &cluster, &meant))?;
+        Ok(Self { meant: audited(&cluster), cluster, by_mode: false })
+    }
+}
+
+/// The policies of a cluster that are audited.
+fn audited(cluster: &Cluster) -> BTreeSet<PolicyRef> {
+    cluster.all_policies().filter(|policy| cluster.mode_of(*policy) == Mode::Audit).collect()
+}
+
+/// The objects of a cluster, these of its policies audited and the enforced ones beside them. Others that are audited
+/// go on being so: they count for neither answer.
+fn audit_only(mut inventory: Inventory, cluster: &Cluster, meant: &BTreeSet<PolicyRef>) -> Inventory {
+    let mode = |policy: PolicyRef| {
+        if meant.contains(&policy) {
+            return Some(Mode::Audit);
+        }
+        Some(Mode::Enforce).filter(|enforced| cluster.mode_of(policy) == *enforced)
+    };
+    let network: BTreeMap<_, _> = cluster.policies().map(|(id, policy)| (&policy.id, mode(id.into()))).collect();
+    inventory.policies.retain_mut(|policy| {
+        policy.mode = network.get(&policy.id).copied().flatten();
+        policy.mode.is_some()
+    });
+    let wide = cluster.cluster_policies().map(|(id, policy)| ((policy.kind, &policy.name), mode(id.into())));
+    let wide: BTreeMap<_, _> = wide.collect();
+    inventory.cluster_policies.retain_mut(|policy| {
+        policy.mode = wide.get(&(policy.kind, &policy.name)).copied().flatten();
+        policy.mode.is_some()
+    });
+    inventory
+}
+
+fn judged(asked: &Asked, seen: &Observed) -> Answer {
+    let Asked { cluster, meant, by_mode } = asked;
     let made = || seen.connections.iter().filter(|met| met.seen.made() > 0);
-    for met in made() {
-        match breaks::outcome(with, &new, met) {
-            Some(Outcome::Allow) | None => {}
+    let program = PolicyProgram::compile(cluster);
+    let now: Vec<_> = made().map(|met| breaks::outcome(cluster, &program, met)).collect();
+    let program = program.with_audited();
+    let (mut denied, mut already, mut mended, mut undetermined) = (Vec::new(), 0, 0, BTreeSet::new());
+    for (met, now) in made().zip(now) {
+        match breaks::outcome(cluster, &program, met) {
+            // With some of the audited policies alone nobody knows what the others would say.
+            Some(Outcome::Allow) => mended += usize::from(*by_mode && met.seen.would_deny > 0),
+            None => {}
             Some(Outcome::Undetermined) => {
-                let (from, to) = (breaks::name(with, met.source), breaks::name(with, met.destination));
+                let (from, to) = (breaks::name(cluster, met.source), breaks::name(cluster, met.destination));
                 undetermined.insert(format!("{from} -> {to}  {}", met.traffic));
             }
-            Some(Outcome::Deny) if breaks::outcome(without, &old, met) == Some(Outcome::Deny) => already += 1,
+            Some(Outcome::Deny) if now == Some(Outcome::Deny) => already += 1,
             Some(Outcome::Deny) => denied.push(met),
         }
     }
-    let nodes: BTreeSet<String> = with.nodes().map(|(_, node)| node.name.to_string()).collect();
+    let nodes: BTreeSet<String> = cluster.nodes().map(|(_, node)| node.name.to_string()).collect();
     Answer {
-        policies: meant.iter().map(ToString::to_string).collect(),
+        policies: meant.iter().map(|policy| cluster.policy_name(*policy)).collect(),
+        audited: *by_mode,
         connections: made().count(),
         breaking: denied.len(),
-        breaks: breaks::grouped(with, &new, denied),
+        breaks: breaks::grouped(cluster, &program, denied),
         denied_already: already,
+        mended,
         undetermined,
         span: seen.tally.span,
         nodes_not_seen: nodes.difference(&seen.tally.nodes).cloned().collect(),
         nodes: seen.tally.nodes.clone(),
-        never_seen: never_seen(with, &new, meant, seen),
+        never_seen: never_seen(cluster, &program, meant, seen),
         left_out: seen.unknown.len(),
         unreadable: seen.tally.unreadable + seen.tally.beyond,
         lost: seen.tally.lost,
     }
 }
 
-/// Workloads that one of the policies isolates, and of which nothing was seen, by name.
-fn never_seen(cluster: &Cluster, program: &PolicyProgram, meant: &BTreeSet<ObjectRef>, seen: &Observed) -> Vec<String> {
-    let isolates = |pod: PodId| {
+/// Workloads that one of the policies selects, and of which nothing was seen, by name.
+fn never_seen(cluster: &Cluster, program: &PolicyProgram, meant: &BTreeSet<PolicyRef>, seen: &Observed) -> Vec<String> {
+    let selects = |pod: PodId| {
         program.identity_of(pod).is_some_and(|identity| {
             Direction::ALL.into_iter().any(|direction| {
                 let profile = program.profile(program.profile_of(identity, direction));
-                profile.isolating().any(|policy| meant.contains(&cluster.policy(policy).id))
+                profile.tiers.iter().flat_map(|tier| &tier.policies).any(|policy| meant.contains(policy))
             })
         })
     };
     let pods = cluster.pods().filter(|(_, pod)| pod.is_live() && !pod.host_network).map(|(id, _)| id);
-    let name = |pod: PodId| {
-        breaks::name(cluster, palisade_engine::model::Side { endpoint: Endpoint::Pod(pod), address: None })
-    };
+    let name = |pod: PodId| breaks::name(cluster, Side { endpoint: Endpoint::Pod(pod), address: None });
     // Whether something was seen of one of the workload's pods.
     let mut workloads: BTreeMap<String, bool> =
-        pods.filter(|pod| isolates(*pod)).map(|pod| (name(pod), false)).collect();
+        pods.filter(|pod| selects(*pod)).map(|pod| (name(pod), false)).collect();
     for met in &seen.connections {
         for side in [met.source, met.destination] {
             if let Some(was_seen) = workloads.get_mut(&breaks::name(cluster, side)) {

@@ -374,6 +374,12 @@ impl PolicyRef {
 }
 
 impl Cluster {
+    /// Every policy of any kind: NetworkPolicies first.
+    pub fn all_policies(&self) -> impl Iterator<Item = PolicyRef> + '_ {
+        let network = self.policies().map(|(id, _)| PolicyRef::Network(id));
+        network.chain(self.cluster_policies().map(|(id, _)| PolicyRef::Cluster(id)))
+    }
+
     /// How people call a policy of any kind: `prod/web`, or the name alone of a cluster-wide one; `anp/default`
     /// where another kind has one of that name.
     pub fn policy_name(&self, policy: PolicyRef) -> String {

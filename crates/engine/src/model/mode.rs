@@ -62,8 +62,6 @@ impl Cluster {
 
     /// Whether some policy is audited.
     pub fn has_audited(&self) -> bool {
-        let network = self.policies().map(|(id, _)| PolicyRef::from(id));
-        let wide = self.cluster_policies().map(|(id, _)| PolicyRef::from(id));
-        network.chain(wide).any(|policy| self.mode_of(policy) == Mode::Audit)
+        self.all_policies().any(|policy| self.mode_of(policy) == Mode::Audit)
     }
 }
