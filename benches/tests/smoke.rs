@@ -30,7 +30,14 @@ fn packets_are_measured_in_both_families_beside_conntrack_alone() -> Result<()> 
     let (rules, what) = (column(&table, "rules")?, column(&table, "what")?);
     for family in ["IPv4", "IPv6"] {
         for expected in ["established packet, TCP", "established packet, UDP", "new connection", "connections"] {
-            for name in ["no netfilter", "conntrack again", "palisade", "palisade, one pod", "one rule a policy"] {
+            for name in [
+                "no netfilter",
+                "conntrack again",
+                "palisade",
+                "palisade, one pod",
+                "palisade, half audited",
+                "one rule a policy",
+            ] {
                 let families = column(&table, "family")?;
                 let found = rules.iter().zip(&what).zip(&families);
                 let found = found.filter(|((rules, what), of)| (**rules, **what, **of) == (name, expected, family));

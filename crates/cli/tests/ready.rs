@@ -243,4 +243,10 @@ fn the_audit_of_the_tutorial_is_true() {
     assert_eq!(before.get("policies").and_then(|all| all.as_array()).map(Vec::len), Some(5), "{before}");
     let after = judged("mended.yaml");
     assert_eq!((number(&after, "/breaking"), number(&after, "/mended")), (Some(0), Some(1)), "{after}");
+    // Enforced, it is still what was meant.
+    let enforced = Folder::with(&[("enforced.yaml", &mended.replace(mode, ""))]);
+    let assertions = "examples/e-commerce/policies.test.yaml";
+    let files = ["test", assertions, "-f", "examples/e-commerce/cluster.yaml", "-f"];
+    let output = palisade().args(files).arg(enforced.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }

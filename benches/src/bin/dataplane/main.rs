@@ -35,7 +35,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use self::{
     place::{Kind, Place, State},
     report::Row,
-    rules::Made,
+    rules::{Made, Wanted},
     statistic::{Best, Samples},
 };
 
@@ -146,28 +146,34 @@ fn places(quick: bool, hopper: &mut Hopper) -> Result<Vec<Entry>> {
     add(Kind::Again, "conntrack again", 0, 0, Ruleset::default())?;
     add(Kind::Empty, "empty base chain", 0, 0, rules::empty())?;
     // The first is what the others are flat beside.
-    let sizes: &[(&str, usize, usize, usize, usize)] = match quick {
-        true => &[
-            ("palisade", 40, 200, 12, 0),
-            ("palisade, one pod", 100, 200, 60, 0),
-            ("palisade, cluster-wide", 40, 200, 12, 20),
-        ],
-        false => &[
-            ("palisade", 100, 1_000, 12, 0),
-            ("palisade", 1_000, 10_000, 12, 0),
-            ("palisade", 10_000, 100_000, 12, 0),
-            ("palisade, one pod", 2_000, 10_000, 1_000, 0),
-            // A hundred cluster-wide ones besides, of 25 rules each.
-            ("palisade, cluster-wide", 10_000, 100_000, 12, 100),
-        ],
+    let wanted = |policies, pods, on_pair| Wanted { policies, pods, on_pair, wide: 0, half_audited: false };
+    let small = wanted(40, 200, 12);
+    let large = wanted(10_000, 100_000, 12);
+    let (first, others) = match quick {
+        true => (
+            small,
+            vec![
+                ("palisade, one pod", wanted(100, 200, 60)),
+                ("palisade, cluster-wide", Wanted { wide: 20, ..small }),
+                ("palisade, half audited", Wanted { half_audited: true, ..small }),
+            ],
+        ),
+        false => (
+            wanted(100, 1_000, 12),
+            vec![
+                ("palisade", wanted(1_000, 10_000, 12)),
+                ("palisade", large),
+                ("palisade, one pod", wanted(2_000, 10_000, 1_000)),
+                // A hundred cluster-wide ones besides, of 25 rules each.
+                ("palisade, cluster-wide", Wanted { wide: 100, ..large }),
+                ("palisade, half audited", Wanted { half_audited: true, ..large }),
+            ],
+        ),
     };
-    for &(name, policies, pods, on_pair, wide) in sizes {
-        let Made { ruleset, policies, pods } = rules::palisade(policies, pods, on_pair, wide)?;
-        add(Kind::Palisade, name, policies, pods, ruleset)?;
-    }
-    if let Some(&(_, policies, pods, on_pair, wide)) = sizes.first() {
-        let Made { ruleset, policies, pods } = rules::palisade(policies, pods, on_pair, wide)?;
-        add(Kind::Cutting, "palisade, some cut", policies, pods, ruleset)?;
+    let all = std::iter::once(("palisade", first)).chain(others).map(|(name, wanted)| (Kind::Palisade, name, wanted));
+    for (kind, name, wanted) in all.chain([(Kind::Cutting, "palisade, some cut", first)]) {
+        let Made { ruleset, policies, pods } = rules::palisade(wanted)?;
+        add(kind, name, policies, pods, ruleset)?;
     }
     for policies in if quick { &[40][..] } else { &[100, 1_000, 10_000] } {
         add(Kind::Linear, "one rule a policy", *policies, 0, rules::linear(*policies))?;

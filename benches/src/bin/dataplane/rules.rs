@@ -15,8 +15,9 @@ use palisade_benches::{Cluster, Object, Size};
 use palisade_engine::{
     PolicyProgram,
     model::{
-        Family, Inventory, LabelSelector, Labels, Namespace, NamespaceScope, NetworkPolicy, ObjectRef, Operator, Peer,
-        Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol, Requirement,
+        Family, Inventory, LabelSelector, Labels, Mode, Namespace, NamespaceScope, NetworkPolicy, ObjectRef, Operator,
+        Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol,
+        Requirement,
     },
 };
 use palisade_nftables::{
@@ -74,8 +75,22 @@ pub(crate) struct Made {
     pub(crate) pods: usize,
 }
 
-/// What the agent would program, with `on_pair` of the policies selecting the pair, and so many cluster-wide ones.
-pub(crate) fn palisade(policies: usize, pods: usize, on_pair: usize, wide: usize) -> Result<Made> {
+/// The cluster whose rules are measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) policies: usize,
+    pub(crate) pods: usize,
+    /// How many of the policies select the pair.
+    pub(crate) on_pair: usize,
+    /// How many cluster-wide policies there are besides.
+    pub(crate) wide: usize,
+    /// Whether every second NetworkPolicy is audited.
+    pub(crate) half_audited: bool,
+}
+
+/// What the agent would program.
+pub(crate) fn palisade(wanted: Wanted) -> Result<Made> {
+    let Wanted { policies, pods, on_pair, wide, half_audited } = wanted;
     let mut inventory = Inventory::default();
     let size = Size { pods, policies: policies.saturating_sub(on_pair).max(20), seed: 1, dual_stack: true };
     let generated = Cluster::new(size)?;
@@ -89,6 +104,13 @@ pub(crate) fn palisade(policies: usize, pods: usize, on_pair: usize, wide: usize
     inventory.namespaces.push(Namespace { name: NAMESPACE.into(), labels: Labels::default(), mode: None, at: None });
     inventory.pods.extend(PairEnd::ALL.map(|end| pod(end, &node)));
     inventory.policies.extend((0..on_pair).map(policy));
+    if half_audited {
+        let of_pair = inventory.policies.len() - on_pair;
+        for (number, policy) in inventory.policies.iter_mut().enumerate() {
+            let is_audited = number.checked_sub(of_pair).map_or(number % 2 == 1, is_audited);
+            policy.mode = is_audited.then_some(Mode::Audit);
+        }
+    }
     inventory.cluster_policies.extend((0..wide).map(|number| wide::policy(number, wide)));
     let (policies, pods) = (inventory.policies.len() + wide, inventory.pods.len());
     let cluster = inventory.into_cluster().map_err(|conflicts| anyhow!("{conflicts:?}"))?;
@@ -96,6 +118,16 @@ pub(crate) fn palisade(policies: usize, pods: usize, on_pair: usize, wide: usize
     let node = cluster.find_node(&node).context("the node is not in its cluster")?;
     let options = Options { pod_interfaces: vec![POD_INTERFACES.to_owned()], ..Options::default() };
     Ok(Made { ruleset: plan(&cluster, &program, node, &options).ruleset, policies, pods })
+}
+
+/// Whether the n-th policy that selects the pair is an audited one, where every second is. What isolates the pair
+/// besides and what lets it speak are enforced, so that the pair is judged twice, and the same passes.
+fn is_audited(number: usize) -> bool {
+    match number {
+        0 => true,
+        1 | 2 => false,
+        _ => number % 2 == 1,
+    }
 }
 
 fn pod(end: PairEnd, node: &str) -> Pod {
@@ -220,10 +252,12 @@ pub(crate) fn linear(policies: usize) -> Ruleset {
 mod tests {
     use super::*;
 
+    const SMALL: Wanted = Wanted { policies: 40, pods: 200, on_pair: 12, wide: 0, half_audited: false };
+
     /// Both ends are isolated in both directions, and what lets them speak is a set of everyone.
     #[test]
     fn the_pair_is_isolated_and_its_peers_are_all_pods() -> Result<()> {
-        let made = palisade(40, 200, 12, 0)?;
+        let made = palisade(SMALL)?;
         for map in ["egress4", "egress6", "ingress4", "ingress6"] {
             let elements = &made.ruleset.sets.get(map).context("no map")?.elements;
             for end in PairEnd::ALL {
@@ -239,7 +273,7 @@ mod tests {
     /// The chains of the Admin tier lead to those of NetworkPolicies, and are not the same without it.
     #[test]
     fn cluster_wide_policies_come_before_the_others() -> Result<()> {
-        let [without, with] = [0, 10].map(|wide| palisade(40, 200, 12, wide));
+        let [without, with] = [0, 10].map(|wide| palisade(Wanted { wide, ..SMALL }));
         let (without, with) = (without?, with?);
         assert_eq!(with.policies, without.policies + 10);
         let rules = |made: &Made| made.ruleset.chains.values().map(|chain| chain.rules.len()).sum::<usize>();
@@ -247,6 +281,32 @@ mod tests {
         // The pair is among the pods of two of them; a port of its own for nearly each of their rules.
         assert!(elements(&with) > elements(&without) + 2 * wide::RULES, "{}", elements(&with));
         assert!(rules(&with) > rules(&without));
+        Ok(())
+    }
+
+    /// Where half of the policies are audited, both ends are judged twice in both directions.
+    #[test]
+    fn the_pair_is_judged_twice_where_policies_are_audited() -> Result<()> {
+        assert_eq!((0..12).filter(|number| is_audited(*number)).count(), 6);
+        for (half_audited, expected) in [(false, 0), (true, 4)] {
+            let made = palisade(Wanted { half_audited, ..SMALL })?;
+            let mut twice = 0;
+            for (map, end) in ["egress4", "ingress4"].into_iter().flat_map(|map| PairEnd::ALL.map(|end| (map, end))) {
+                let elements = &made.ruleset.sets.get(map).context("no map")?.elements;
+                let Some(Some(Verdict::Jump(chain) | Verdict::Goto(chain))) =
+                    elements.get(&Key::Address(end.address(Family::V4)))
+                else {
+                    return Err(anyhow!("{map} does not lead on from {}", end.name()));
+                };
+                let rules = &made.ruleset.chains.get(chain).context("no chain")?.rules;
+                let expressions: Vec<&Expression> = rules.iter().flat_map(|rule| &rule.expressions).collect();
+                twice += usize::from(matches!(
+                    expressions.as_slice(),
+                    [Expression::Verdict(Verdict::Jump(_)), Expression::Verdict(Verdict::Goto(_))]
+                ));
+            }
+            assert_eq!(twice, expected);
+        }
         Ok(())
     }
 
