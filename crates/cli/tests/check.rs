@@ -289,7 +289,8 @@ fn palisade_toml_says_what_is_checked() {
 }
 
 /// What examples show on purpose, at level warning.
-const MEANT: [(&str, &str, &str); 7] = [
+const MEANT: [(&str, &str, &str); 8] = [
+    ("audit", "NP103", "its web server is told by address where the api is"),
     ("default-policies", "NP103", "a default deny for egress takes DNS away, which its text says"),
     ("dns", "NP103", "the first stage is the mistake"),
     ("ip-block", "NP401", "shows that an ipBlock takes pods by address"),
