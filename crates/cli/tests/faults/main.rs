@@ -8,6 +8,7 @@
 //! forged     packets that say they are somebody else's
 //! names      domain names: first packets, time, hostile answers, no agent
 //! audited    a shop under audit, enforced, and under audit again
+//! unknown    a pod's first packets, before it is known and after
 //! processes  kill -9 while connections go on, two agents at once
 //! ```
 //!
@@ -21,6 +22,7 @@ mod objects;
 mod processes;
 mod stage;
 mod table;
+mod unknown;
 
 use std::process::ExitCode;
 
@@ -51,6 +53,7 @@ const FAULTS: &[Fault] = &[
     ("names_have_their_time_and_are_not_believed_blindly", true, names::time_and_trust),
     ("a_shop_is_audited_and_enforced", false, audited::shop),
     ("nodes_that_audit", false, audited::nodes),
+    ("a_pod_is_closed_until_it_is_known", false, unknown::closed_until_known),
     ("killed_at_any_moment", false, processes::killed_at_any_moment),
     ("two_agents_at_once", false, processes::two_at_once),
 ];
