@@ -353,3 +353,17 @@ fn plan_without_pods() -> Ruleset {
     state.apply(palisade_agent::Change::Set(node));
     support::rulesets(&state.view().unwrap().cluster).remove(0).1
 }
+
+/// What is cut stays so when nobody knows any more what it belongs to.
+#[test]
+fn an_orphan_stays_cut() {
+    let (ruleset, _, flows) = (0..).find_map(two_rulesets).unwrap();
+    let parent = Tuple { source: [192, 0, 2, 1].into(), ..flows[0].original };
+    let table = FakeTable::default();
+    table.with(|fake| fake.flows = vec![Flow { mark: MARK, master: Some(parent), ..flows[0] }]);
+    let mut cutter = Cutter::start(Established::Cut, Box::new(table.clone())).unwrap();
+    cutter.enforced(Instant::now(), true);
+    settle(&mut cutter, &ruleset);
+    assert_eq!((cutter.counters().errors, cutter.counters().error.clone()), (0, None));
+    assert!(table.with(|fake| fake.drops), "nothing drops it");
+}

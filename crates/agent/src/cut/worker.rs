@@ -87,14 +87,17 @@ fn look(
     let mut outcome = Outcome::default();
     let read = table.own_addresses().and_then(|own| Ok((own, table.list(only_cut.then_some(MARK))?)));
     let connections = match read {
-        Ok((own, flows)) => judge::connections(&flows, &own.into_iter().collect(), judged),
+        Ok((own, flows)) => {
+            // Those too of which nobody can say any more what they belong to.
+            outcome.left = flows.iter().filter(|flow| flow.mark & MARK != 0).count();
+            judge::connections(&flows, &own.into_iter().collect(), judged)
+        }
         Err(error) => {
             (outcome.error, outcome.took) = (Some(error), start.elapsed());
             return Some(outcome);
         }
     };
     outcome.judged = connections.len();
-    outcome.left = connections.iter().filter(|connection| connection.is_cut).count();
     if outcome.left > 0 {
         // Whoever has taken it away meanwhile.
         outcome.error = table.drop_marked(true).err();
