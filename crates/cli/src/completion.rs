@@ -3,24 +3,23 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use clap::CommandFactory as _;
 
 use crate::{
-    args::{Arguments, Completion, Man},
+    args::{self, Completion, Man},
     screen,
 };
 
 /// Prints a completion script.
 pub(crate) fn completion(arguments: &Completion) -> Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "palisade", &mut script);
+    clap_complete::generate(arguments.shell, &mut args::command(), "palisade", &mut script);
     screen::out_bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints a man page.
 pub(crate) fn man(arguments: &Man) -> Result<ExitCode> {
-    let mut command = Arguments::command();
+    let mut command = args::command();
     command.build();
     let mut title = "palisade".to_owned();
     for name in &arguments.command {

@@ -2,18 +2,19 @@
 
 use std::{ffi::OsStr, path::Path};
 
-use clap::{Command, CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 
-use crate::args::Arguments;
+use crate::args::{self, Arguments};
 
 /// What kubectl looks for.
 const PLUGIN: &str = "kubectl-palisade";
 
 /// Parses what was typed; help and examples say `kubectl palisade` where that was typed.
 pub(crate) fn parse() -> Arguments {
-    let mut command = Arguments::command();
+    let mut command = args::command();
     if is_plugin(std::env::args_os().next().as_deref()) {
-        command = renamed(command).bin_name("kubectl palisade");
+        let renamed = |text: &str| text.replace("palisade ", "kubectl palisade ");
+        command = args::with_texts(command, &renamed).bin_name("kubectl palisade");
     }
     let matches = command.get_matches_mut();
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
@@ -22,17 +23,6 @@ pub(crate) fn parse() -> Arguments {
 fn is_plugin(program: Option<&OsStr>) -> bool {
     let name = program.map(Path::new).and_then(Path::file_stem);
     name.is_some_and(|name| name == PLUGIN)
-}
-
-/// The command with its examples, and those below it.
-fn renamed(command: Command) -> Command {
-    let examples = command.get_after_help().map(|text| text.to_string().replace("palisade ", "kubectl palisade "));
-    let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
-    let command = names.into_iter().fold(command, |command, name| command.mut_subcommand(name, renamed));
-    match examples {
-        Some(text) => command.after_help(text),
-        None => command,
-    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(crate) enum AgentCommand {
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-The agent watches Namespaces, Nodes, Pods, NetworkPolicies and ClusterNetworkPolicies and keeps `table inet
+The agent watches Namespaces, Nodes, Pods, NetworkPolicies and cluster-wide policies and keeps `table inet
 palisade` true. Nothing is written before all of them were told once; stopping it, however, changes nothing: the rules stay until
 `palisade agent cleanup`. It needs CAP_NET_ADMIN in the node's network namespace.
 

@@ -12,6 +12,7 @@ mod node;
 mod questions;
 mod ready;
 mod suggest;
+mod texts;
 
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ pub(crate) use self::{
     questions::{Coverage, Describe, DescribeFormat, Explain, Reach, TestArguments, TestFormat, Verdicts},
     ready::Ready,
     suggest::Suggest,
+    texts::{command, with_texts},
 };
 
 /// Kubernetes network policies: decided, explained and proven with real packets.
