@@ -15,13 +15,7 @@ const FOLDER: &str = "examples/audit";
 /// Asks, and wants this exit code and all these words, wherever lines are broken.
 #[track_caller]
 fn wants(arguments: &[&str], code: i32, words: &[&str]) {
-    let output = palisade().args(arguments).output().unwrap();
-    let said = said(&output);
-    let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{said}");
-    for word in words {
-        assert!(flat.contains(word), "{arguments:?} does not say {word:?}\n{said}");
-    }
+    support::wants(&palisade().args(arguments).output().unwrap(), code, words);
 }
 
 #[test]

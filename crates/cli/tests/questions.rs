@@ -24,14 +24,7 @@ fn ask(arguments: &[&str]) -> Output {
 /// Asks, and wants this exit code and all these words.
 #[track_caller]
 fn wants(arguments: &[&str], code: i32, words: &[&str]) {
-    let output = ask(arguments);
-    let said = said(&output);
-    // Where a line was broken does not matter.
-    let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{said}");
-    for word in words {
-        assert!(flat.contains(word), "{arguments:?} does not say {word:?}\n{said}");
-    }
+    support::wants(&ask(arguments), code, words);
 }
 
 #[test]

@@ -1,38 +1,34 @@
 //! What the rules say of a pod and an address that none of them asks for is what becomes of one.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::indexing_slicing,
+    reason = "test code: a wrong fixture shall fail"
+)]
+
+mod support;
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use palisade_engine::{
     PolicyProgram,
     model::{
-        Cluster, ClusterPeer, Direction, Endpoint, Family, Flow, LabelSelector, Labels, NamespaceScope, ObjectRef,
-        Operator, Peer, Phase, Pod, PodAddresses, Traffic,
+        Cluster, ClusterPeer, Direction, Endpoint, Family, Flow, LabelSelector, NamespaceScope, Operator, Peer, Pod,
+        Traffic,
     },
     strangers::Whom,
 };
 use palisade_oracle::generate::Generator;
+use support::{With as _, pod};
 
 const POD: Ipv4Addr = Ipv4Addr::new(198, 18, 77, 1);
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 18, 77, 2);
 
 /// A pod that is unlike all others, in a namespace that has nothing but its name.
 fn stranger(node: &str) -> Pod {
-    Pod {
-        id: ObjectRef::new("of-strangers", "stranger"),
-        labels: Labels::default(),
-        node: Some(node.into()),
-        addresses: PodAddresses { v4: Some(POD), v6: None },
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
-        ports: Vec::new(),
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
-    }
+    pod("of-strangers/stranger", "").on(node).ip(&POD.to_string())
 }
 
 /// Whether a selector asks for nothing, or for what the stranger does not have.

@@ -135,15 +135,26 @@ impl<'a> Printer<'a> {
         rule: &PolicyRule,
         compiled: Option<&Rule>,
     ) {
-        let mut label = match direction {
+        let label = match direction {
             Direction::Ingress => "    From:",
             Direction::Egress => "    To:",
         };
         if rule.peers.is_empty() {
             self.line(out, label, words::ANYONE);
         }
-        for (index, peer) in rule.peers.iter().enumerate() {
-            let mut text = words::peer(peer, &policy.id.namespace);
+        let peers = rule.peers.iter().map(|peer| words::peer(peer, &policy.id.namespace));
+        self.each_peer(out, label, peers, compiled);
+    }
+
+    /// The peers of a rule, each in words, and of which there is no pod today.
+    pub(super) fn each_peer(
+        &self,
+        out: &mut String,
+        mut label: &'static str,
+        peers: impl Iterator<Item = String>,
+        compiled: Option<&Rule>,
+    ) {
+        for (index, mut text) in peers.enumerate() {
             if let Some(RulePeer::Pods { members, .. }) = compiled.and_then(|rule| items(rule).get(index))
                 && self.has_pods()
                 && self.program.selected(*members).next().is_none()

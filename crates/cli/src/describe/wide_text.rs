@@ -1,18 +1,14 @@
 //! Cluster-wide policies in words, in the look of the others.
 
 use palisade_engine::{
-    compile::{Rule, RulePeer},
+    compile::Rule,
     model::{
         Action, ClusterPeer, ClusterPolicyId, ClusterPort, ClusterRule, ClusterSubject, ClusterTier, Direction,
         LabelSelector, Mode, NamespaceScope, Peer, PortRange,
     },
 };
 
-use super::{
-    object::type_name,
-    text::{Printer, items},
-    words,
-};
+use super::{object::type_name, text::Printer, words};
 
 impl Printer<'_> {
     /// One cluster-wide policy.
@@ -65,21 +61,11 @@ impl Printer<'_> {
     }
 
     fn wide_rule(&self, out: &mut String, rule: &ClusterRule, direction: Direction, compiled: Option<&Rule>) {
-        let mut label = match direction {
+        let label = match direction {
             Direction::Ingress => "    From:",
             Direction::Egress => "    To:",
         };
-        for (index, peer) in rule.peers().iter().enumerate() {
-            let mut text = peer_words(peer);
-            if let Some(RulePeer::Pods { members, .. }) = compiled.and_then(|rule| items(rule).get(index))
-                && self.has_pods()
-                && self.program.selected(*members).next().is_none()
-            {
-                text.push_str(" (no pod today)");
-            }
-            self.line(out, label, &text);
-            label = "      or";
-        }
+        self.each_peer(out, label, rule.peers().iter().map(peer_words), compiled);
         let ports: Vec<String> = rule.ports().iter().map(port).collect();
         let ports = if ports.is_empty() { words::ALL_TRAFFIC.to_owned() } else { words::alternatives(&ports) };
         self.line(out, "    Ports:", &ports);

@@ -25,6 +25,17 @@ pub(crate) fn said(output: &Output) -> String {
     format!("exit code {:?}\n{out}{err}", output.status.code())
 }
 
+/// Wants this exit code and all these words, wherever lines are broken.
+#[track_caller]
+pub(crate) fn wants(output: &Output, code: i32, words: &[&str]) {
+    let said = said(output);
+    let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for word in words {
+        assert!(flat.contains(word), "it does not say {word:?}\n{said}");
+    }
+}
+
 /// Whether this machine can have network namespaces of its own; says why not.
 pub(crate) fn can_namespace() -> Result<(), String> {
     let found = Command::new("unshare").args(["--user", "--map-root-user", "--net", "true"]).output();

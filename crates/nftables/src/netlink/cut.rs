@@ -1,10 +1,8 @@
 //! What [drops cut connections](crate::cut) into the kernel, whole.
 
-use rustix::io::Errno;
-
 use super::error::{ApplyError, ReadError};
 use super::socket::Kernel;
-use super::uapi::{chain, expression as uapi, nfnetlink, request, rule};
+use super::uapi::{chain, expression as uapi};
 use crate::cut::{CHAIN, MARK, TABLE};
 use crate::ruleset::Verdict;
 
@@ -42,25 +40,7 @@ impl Kernel {
     /// When the kernel gives no answer.
     pub fn drops_cut(&mut self) -> Result<bool, ReadError> {
         let mut found = false;
-        let asked = self.ask(
-            request::GET_RULE,
-            true,
-            |writer| {
-                writer.text(rule::TABLE, TABLE);
-                writer.text(rule::CHAIN, CHAIN);
-            },
-            |message| {
-                let attributes = message.attributes();
-                let is = |attribute, name: &str| attributes.text(attribute).as_deref() == Some(name);
-                // Kernels that do not know the filter give other rules too.
-                found |= message.family() == Some(nfnetlink::INET) && is(rule::TABLE, TABLE) && is(rule::CHAIN, CHAIN);
-            },
-        );
-        match asked {
-            // A transaction of somebody meanwhile: of one rule there is nothing to overtake.
-            Ok(_) | Err(Errno::INTR) => Ok(found),
-            Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(ReadError::Refused { what: format!("table inet {TABLE}"), errno }),
-        }
+        self.rules_of(TABLE, CHAIN, |_| found = true)?;
+        Ok(found)
     }
 }
