@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use palisade_engine::{
     PolicyProgram,
     model::{
-        Cluster, Direction, Family, Inventory, IpBlock, LabelSelector, Labels, Mode, Name, NamespaceScope,
+        Action, Cluster, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyKind, ClusterRule, ClusterSubject,
+        ClusterTier, Direction, Family, Inventory, IpBlock, LabelSelector, Labels, Mode, Name, NamespaceScope,
         NetworkPolicy, ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch,
         PortRange, Protocol, Requirement,
     },
@@ -297,6 +298,25 @@ fn each_group_of_isolating_policies_has_its_denial() {
     }
 }
 
+/// An audited policy of the Admin tier that denies the job's pods the way to the database's.
+fn no_jobs() -> ClusterPolicy {
+    let namespaces = LabelSelector::everything;
+    let peers = vec![ClusterPeer::Pods { namespaces: namespaces(), pods: selector("job"), at: None }];
+    let matches = ClusterMatch::Of { peers, ports: None };
+    ClusterPolicy {
+        kind: ClusterPolicyKind::Cluster,
+        name: "no-jobs".into(),
+        annotations: Labels::default(),
+        mode: Some(Mode::Audit),
+        tier: ClusterTier::Admin,
+        priority: Some(1),
+        subject: ClusterSubject::Pods { namespaces: namespaces(), pods: selector("db") },
+        ingress: vec![ClusterRule { name: None, action: Action::Deny, matches, at: None }],
+        egress: Vec::new(),
+        at: None,
+    }
+}
+
 #[test]
 fn what_audited_policies_would_deny_is_asked_behind_the_enforced_ones() {
     let audited = |policy| NetworkPolicy { mode: Some(Mode::Audit), ..policy };
@@ -305,32 +325,47 @@ fn what_audited_policies_would_deny_is_asked_behind_the_enforced_ones() {
         ingress("prod/db", "db", [rule([app("web")], []), rule([app("job")], [80])]),
         audited(ingress("prod/db-80", "db", [rule([app("web")], [80])])),
     ];
-    let plan = planned_with(&three(), &policies, &Options::default());
+    let planned_beside = |cluster_policies| {
+        let inventory =
+            Inventory { pods: three(), policies: policies.to_vec(), cluster_policies, ..Inventory::default() };
+        let cluster = inventory.into_cluster().unwrap();
+        plan(&cluster, &PolicyProgram::compile(&cluster), cluster.find_node("n1").unwrap(), &Options::default())
+    };
+    let (alone, beside) = (planned_beside(vec![]), planned_beside(vec![no_jobs()]));
     let enforced = planned(&three(), &policies[1..2]);
-    let [jump, goto] = rules_of(&plan.ruleset, "10.0.1.2") else { panic!("two rules: one, then the other") };
     let chain = |rule: &Rule| match rule.expressions.as_slice() {
         [Expression::Verdict(verdict)] => verdict.clone(),
         other => panic!("{other:?}"),
     };
+    let [jump, goto] = rules_of(&beside.ruleset, "10.0.1.2") else { panic!("two rules: one, then the other") };
     let Verdict::Jump(first) = chain(jump) else { panic!("{jump:?}") };
     assert!(matches!(chain(goto), Verdict::Goto(_)));
-    // What is enforced is what it would be if nobody audited anything.
-    assert_eq!(plan.ruleset.chains[&first], enforced.chains[&first]);
-    assert!(enforced.chains.keys().all(|name| plan.ruleset.chains.contains_key(name)));
+    // Another NetworkPolicy only adds to what enforced ones allow: nothing more is asked for it.
+    let chain_of_db = |ruleset| chain_of(ruleset, Direction::Ingress, "10.0.1.2".parse().unwrap());
+    assert_eq!(chain_of_db(&alone.ruleset), Some(&first));
     // Whom audited policies alone select has no chain of two.
-    assert_eq!(rules_of(&plan.ruleset, "10.0.1.1").len(), 1);
+    assert_eq!(rules_of(&beside.ruleset, "10.0.1.1").len(), 1);
+    for plan in [&alone, &beside] {
+        // What is enforced is what it would be if nobody audited anything.
+        assert_eq!(plan.ruleset.chains[&first], enforced.chains[&first]);
+        assert!(enforced.chains.keys().all(|name| plan.ruleset.chains.contains_key(name)));
+    }
+    let nobody = None;
     for (from, to, port, accepted, logged) in [
         // An enforced rule lets it in; an audited policy more takes nothing of that away.
-        ("10.0.1.1", "10.0.1.2", 443, true, None),
-        ("10.0.1.3", "10.0.1.2", 443, false, Some("prod/db")),
-        ("10.0.1.2", "10.0.1.1", 80, true, Some("prod/all")),
+        ("10.0.1.1", "10.0.1.2", 443, true, [nobody, nobody]),
+        ("10.0.1.3", "10.0.1.2", 80, true, [nobody, Some("no-jobs")]),
+        ("10.0.1.3", "10.0.1.2", 443, false, [Some("prod/db"), Some("prod/db")]),
+        ("10.0.1.2", "10.0.1.1", 80, true, [Some("prod/all"), Some("prod/all")]),
     ] {
-        let passage = forward(&plan.ruleset, &packet(from, to, port)).unwrap();
-        assert_eq!(passage.accepted, accepted);
-        let comments = passage.logged.iter().map(|name| plan.ruleset.chains[name].rules.last().unwrap());
-        let comments: Vec<_> = comments.filter_map(|rule| rule.comment.as_deref()).collect();
-        assert_eq!(comments, logged.into_iter().collect::<Vec<_>>());
-        assert_eq!(passage.logged.iter().any(|name| plan.audits.contains_key(name)), accepted && logged.is_some());
+        for (plan, logged) in [&alone, &beside].into_iter().zip(logged) {
+            let passage = forward(&plan.ruleset, &packet(from, to, port)).unwrap();
+            assert_eq!(passage.accepted, accepted);
+            let comments = passage.logged.iter().map(|name| plan.ruleset.chains[name].rules.last().unwrap());
+            let comments: Vec<_> = comments.filter_map(|rule| rule.comment.as_deref()).collect();
+            assert_eq!(comments, logged.into_iter().collect::<Vec<_>>());
+            assert_eq!(passage.logged.iter().any(|name| plan.audits.contains_key(name)), accepted && logged.is_some());
+        }
     }
     let all: Vec<NetworkPolicy> = policies.map(|policy| NetworkPolicy { mode: None, ..policy }).into();
     assert!(planned_with(&three(), &all, &Options::default()).audits.is_empty());

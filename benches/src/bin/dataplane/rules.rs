@@ -84,7 +84,7 @@ pub(crate) struct Wanted {
     pub(crate) on_pair: usize,
     /// How many cluster-wide policies there are besides.
     pub(crate) wide: usize,
-    /// Whether every second NetworkPolicy is audited.
+    /// Whether every second policy is audited, of those that select the pair too.
     pub(crate) half_audited: bool,
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn palisade(wanted: Wanted) -> Result<Made> {
             policy.mode = is_audited.then_some(Mode::Audit);
         }
     }
-    inventory.cluster_policies.extend((0..wide).map(|number| wide::policy(number, wide)));
+    inventory.cluster_policies.extend((0..wide).map(|number| wide::policy(number, wide, half_audited)));
     let (policies, pods) = (inventory.policies.len() + wide, inventory.pods.len());
     let cluster = inventory.into_cluster().map_err(|conflicts| anyhow!("{conflicts:?}"))?;
     let program = PolicyProgram::compile(&cluster);
@@ -121,7 +121,7 @@ pub(crate) fn palisade(wanted: Wanted) -> Result<Made> {
 }
 
 /// Whether the n-th policy that selects the pair is an audited one, where every second is. What isolates the pair
-/// besides and what lets it speak are enforced, so that the pair is judged twice, and the same passes.
+/// besides and what lets it speak are enforced, so that the same passes.
 fn is_audited(number: usize) -> bool {
     match number {
         0 => true,
@@ -284,12 +284,13 @@ mod tests {
         Ok(())
     }
 
-    /// Where half of the policies are audited, both ends are judged twice in both directions.
+    /// Where half of the policies are audited, both ends are judged twice in both directions, if cluster-wide ones are
+    /// among them: an audited NetworkPolicy denies nothing that enforced ones allow.
     #[test]
-    fn the_pair_is_judged_twice_where_policies_are_audited() -> Result<()> {
+    fn the_pair_is_judged_twice_where_cluster_wide_policies_are_audited() -> Result<()> {
         assert_eq!((0..12).filter(|number| is_audited(*number)).count(), 6);
-        for (half_audited, expected) in [(false, 0), (true, 4)] {
-            let made = palisade(Wanted { half_audited, ..SMALL })?;
+        for (wide, half_audited, expected) in [(0, false, 0), (0, true, 0), (20, false, 0), (20, true, 4)] {
+            let made = palisade(Wanted { wide, half_audited, ..SMALL })?;
             let mut twice = 0;
             for (map, end) in ["egress4", "ingress4"].into_iter().flat_map(|map| PairEnd::ALL.map(|end| (map, end))) {
                 let elements = &made.ruleset.sets.get(map).context("no map")?.elements;

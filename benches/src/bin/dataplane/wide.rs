@@ -13,7 +13,7 @@
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use palisade_engine::model::{
     Action, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyKind, ClusterPort, ClusterRule, ClusterSubject,
-    ClusterTier, Labels, PortRange, Protocol,
+    ClusterTier, Labels, Mode, PortRange, Protocol,
 };
 
 use crate::rules::{SERVED, all, app, one};
@@ -25,8 +25,8 @@ const INGRESS: usize = 12;
 /// One of so many policies selects every namespace.
 const EVERYWHERE: usize = 8;
 
-/// The n-th of `count` policies.
-pub(crate) fn policy(number: usize, count: usize) -> ClusterPolicy {
+/// The n-th of `count` policies; with `half_audited` every second of each kind of subject is audited.
+pub(crate) fn policy(number: usize, count: usize, half_audited: bool) -> ClusterPolicy {
     let tier = if number < count / 2 { ClusterTier::Admin } else { ClusterTier::Baseline };
     let mut ingress: Vec<ClusterRule> = (0..INGRESS).map(|rule| by_port(number * RULES + rule)).collect();
     let mut egress: Vec<ClusterRule> = (INGRESS..RULES).map(|rule| by_port(number * RULES + rule)).collect();
@@ -45,12 +45,14 @@ pub(crate) fn policy(number: usize, count: usize) -> ClusterPolicy {
         first(&mut egress, Action::Deny, vec![networks(number), machines]);
     }
     let environment = ["prod", "staging", "dev"].get(number % 3).copied().unwrap_or("prod");
-    let subject = if number.is_multiple_of(EVERYWHERE) { all() } else { one("env", environment) };
+    let is_everywhere = number.is_multiple_of(EVERYWHERE);
+    let is_audited = if is_everywhere { number / EVERYWHERE % 2 == 1 } else { number % 2 == 1 };
+    let subject = if is_everywhere { all() } else { one("env", environment) };
     ClusterPolicy {
         kind: ClusterPolicyKind::Cluster,
         name: format!("wide-{number}").into(),
         annotations: Labels::default(),
-        mode: None,
+        mode: (half_audited && is_audited).then_some(Mode::Audit),
         tier,
         priority: Some(u16::try_from(number).unwrap_or(1000).min(1000)),
         subject: ClusterSubject::Namespaces(subject),

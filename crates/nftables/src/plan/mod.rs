@@ -11,8 +11,9 @@
 //!                  return = this direction allows; the packet goes on to the other direction
 //!                  goto the chain that logs, counts and drops, but for neighbour discovery, and for what a
 //!                  Service brought back to the pod that sent it
-//! where policies   jump to the chain of the enforced ones, then goto that of all, which is built alike: but what
-//!   are audited    it denies is logged, counted, and returns
+//! where audited    jump to the chain of the enforced ones, then goto that of all, which is built alike: but what
+//!   ones may deny  it denies is logged, counted, and returns
+//!   more
 //! ```
 //!
 //! [`plan`] plans all of it, a [`Planner`] goes on from there: what a change touches is planned anew.

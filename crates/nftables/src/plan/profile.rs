@@ -66,7 +66,7 @@ pub struct AuditChain {
 pub(super) struct PieceKey {
     /// The profile of the enforced policies; `None` when none affects the pod.
     enforced: Option<ProfileId>,
-    /// That of all policies; `None` where no audited policy affects the pod.
+    /// That of all policies; `None` where no audited policy affects the pod, or none that may deny more.
     with_audited: Option<ProfileId>,
     named: NamedPorts,
 }
@@ -87,6 +87,7 @@ pub(super) fn piece_key(program: &PolicyProgram, identity: IdentityId, direction
         .map(|counting| program.profile_counting(identity, direction, counting));
     let affects = |id: &ProfileId| !program.profile(*id).is_open();
     let (enforced, with_audited) = (Some(enforced).filter(affects), Some(all).filter(|id| *id != enforced));
+    let with_audited = with_audited.filter(|all| may_deny_more(program, enforced, *all));
     // Who has all rules has the enforced ones.
     let rules = with_audited.or(enforced).map(|id| program.profile(id))?;
     let mut named: NamedPorts = Vec::new();
@@ -100,6 +101,14 @@ pub(super) fn piece_key(program: &PolicyProgram, identity: IdentityId, direction
         named.dedup();
     }
     Some(PieceKey { enforced, with_audited, named })
+}
+
+/// Whether all policies may deny what the enforced ones let pass. Where these isolate a pod already, another
+/// NetworkPolicy only adds to what is allowed, and need not be asked; a cluster-wide one may deny.
+fn may_deny_more(program: &PolicyProgram, enforced: Option<ProfileId>, all: ProfileId) -> bool {
+    let isolated = enforced.is_some_and(|id| program.profile(id).isolating().next().is_some());
+    let policies = program.profile(all).tiers.iter().flat_map(|tier| &tier.policies);
+    !isolated || policies.into_iter().any(|policy| policy.network().is_none() && program.is_audited(*policy))
 }
 
 /// Plans the piece of one profile.
