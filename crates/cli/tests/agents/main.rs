@@ -40,8 +40,11 @@ fn main() -> ExitCode {
     let base = given.unwrap_or_else(|| root().join("../shared/conformance"));
     let brand = Brand::of_environment();
     brand.say();
-    if brand == Brand::Real {
-        eprintln!("{}: from the fake one in any case", TOGETHER.join(", "));
+    let definitions = standing::definitions();
+    let for_wide = if definitions.is_dir() { brand } else { Brand::Fake };
+    if for_wide != brand {
+        let suites = TOGETHER.join(", ");
+        eprintln!("{suites}: from the fake one, there are no definitions at {}", definitions.display());
     }
     let (alone, wide) = (cases(&base, &[ALONE]), cases(&base, &TOGETHER));
     let mut tests: Vec<Test> = Vec::new();
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
             let case = Arc::clone(case);
             (format!("{}::{}", on(wiring), case.name), Box::new(move || judge(&case, wiring)))
         }));
-        tests.extend(together(&wide, wiring));
+        tests.extend(together(&wide, for_wide, wiring));
     }
     run_all(if brand == Brand::Real { SIDE_BY_SIDE_FOR_REAL } else { SIDE_BY_SIDE }, tests)
 }
@@ -71,8 +74,8 @@ fn cases(base: &Path, suites: &[&str]) -> Vec<Arc<Case>> {
 }
 
 /// Every case on every wiring and in every of its families, on testbeds that all of them share.
-fn together(cases: &[Arc<Case>], wiring: Wiring) -> Vec<Test> {
-    let pool = Arc::new(Pool::of(wiring, cases));
+fn together(cases: &[Arc<Case>], brand: Brand, wiring: Wiring) -> Vec<Test> {
+    let pool = Arc::new(Pool::of(brand, wiring, cases));
     let mut tests: Vec<Test> = Vec::new();
     for case in cases {
         for is_ipv4 in case.families.iter().copied() {

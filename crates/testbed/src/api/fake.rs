@@ -18,6 +18,12 @@ impl Api for FakeServer {
         Ok(())
     }
 
+    /// The fake one goes by the name alone.
+    fn install(&self, of: Watched, _: &str) -> Result {
+        Self::install(self, of.resource());
+        Ok(())
+    }
+
     fn address(&self) -> SocketAddr {
         Self::address(self)
     }

@@ -26,6 +26,12 @@ pub trait Api: Send + Sync {
     /// When the server does not do so.
     fn delete(&self, of: Watched, name: &str) -> Result;
 
+    /// Installs a kind that it does not have by itself, from the text of its CustomResourceDefinition.
+    ///
+    /// # Errors
+    /// When the server does not take it, or does not serve it soon.
+    fn install(&self, of: Watched, definition: &str) -> Result;
+
     /// Where it listens.
     fn address(&self) -> SocketAddr;
 

@@ -168,6 +168,12 @@ impl Api for RealServer {
         Ok(())
     }
 
+    fn install(&self, of: Watched, definition: &str) -> Result {
+        self.kubectl(&["apply", "--server-side", "--field-manager=testbed", "-f", "-"], definition)?;
+        let resource = of.resource().to_string();
+        until("the kind is served", || self.kubectl(&["get", &resource, "--all-namespaces"], "").map(drop))
+    }
+
     fn address(&self) -> SocketAddr {
         self.address
     }
