@@ -29,7 +29,7 @@ use palisade_agent::{
 use palisade_engine::{
     PolicyProgram,
     explain::{Explanation, HalfExplanation},
-    model::{Cluster, Direction, Endpoint, Flow, Inventory, Protocol, Traffic},
+    model::{Cluster, Direction, Endpoint, Flow, Inventory, Mode, NetworkPolicy, Protocol, Traffic},
     verdict::{Half, Outcome, Verdict},
 };
 use palisade_nftables::{
@@ -308,6 +308,41 @@ fn a_packet_of_a_chain_that_is_gone_is_still_understood() {
     assert_eq!(log.judge(&strange, &cluster, &program), None);
     log.record(&LoggedPacket { tuple: None, ..packet }, &cluster, &program);
     assert_eq!((status.get().flows.records, status.get().flows.unreadable), (0, 1));
+}
+
+/// A packet that audited policies would deny is logged by their chain, and once more when it has passed.
+#[test]
+fn a_packet_that_passes_is_told_once() {
+    let folder = Folder::new("once");
+    let path = folder.0.join("flows.jsonl");
+    let inventory = Inventory {
+        pods: vec![pod("web", "n1", 1), pod("db", "n1", 2)],
+        policies: vec![NetworkPolicy { mode: Some(Mode::Audit), ..only("other", "db") }],
+        ..Inventory::default()
+    };
+    let cluster = inventory.into_cluster().unwrap();
+    let program = PolicyProgram::compile(&cluster);
+    let plan = plan(&cluster, &program, cluster.find_node("n1").unwrap(), &Options::default());
+    let mut log = FlowLog::of("n1", Shared::default());
+    log.planned(&cluster, &program, &plan.denials, &plan.audits);
+    log.write_to(&Target::File(path.clone())).unwrap();
+    let chain = plan.audits.keys().next().unwrap().as_str();
+    let (web, db) = ("10.244.0.1".parse().unwrap(), "10.244.0.2".parse().unwrap());
+    let [audited, other] = [80, 81].map(|port| bytes(web, db, Traffic::Port(Protocol::Tcp, port)));
+    // Another processor's packet comes between, and one that the rate limit kept from that chain's log is told as accepted.
+    for (prefix, bytes) in
+        [(chain, &audited), (ACCEPTED, &other), (ACCEPTED, &audited), (ACCEPTED, &audited), (chain, &audited)]
+    {
+        log.record(&LoggedPacket::new(prefix, bytes), &cluster, &program);
+    }
+    drop(log);
+    let said = lines(&path).into_iter().map(|line| match line {
+        Line::Flow(record) => (record.verdict, record.dst.port),
+        other => panic!("{other:?}"),
+    });
+    let (would, accepted) = (FlowVerdict::WouldDeny, FlowVerdict::Accepted);
+    let wanted = [(would, Some(80)), (accepted, Some(81)), (accepted, Some(80)), (would, Some(80))];
+    assert_eq!(said.collect::<Vec<_>>(), wanted);
 }
 
 #[test]

@@ -28,12 +28,13 @@ use palisade_engine::{
     model::{Cluster, Mode, Name, PolicyRef},
 };
 pub use palisade_flows::record;
+use palisade_linux::packet::Tuple;
 use palisade_nftables::plan::{ACCEPTED, AuditChain};
 
 use self::{
     judge::Judge,
     output::{Output, Sent},
-    record::{FlowRecord, Line},
+    record::{FlowRecord, FlowVerdict, Line},
     socket::Hub,
     tap::{Chains, Tap},
 };
@@ -47,6 +48,9 @@ use crate::status::Shared;
 
 /// How many chains that are gone are remembered for packets that are still on their way.
 const RETIRED: usize = 256;
+/// Of how many packets that audited policies would deny it is remembered that they were told. The kernel says of the
+/// same packet that it is accepted before it goes on to the next one; other processors may come between.
+const PASSING: usize = 256;
 
 /// What became of flows so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +75,8 @@ pub struct FlowLog {
     chains: Chains,
     /// The last chains that are gone, the latest last.
     retired: VecDeque<(String, DenyChain)>,
+    /// The last packets that were told as ones that audited policies would deny, the latest last.
+    passing: VecDeque<Tuple>,
     tap: Option<Tap>,
     outputs: Vec<Output>,
     hubs: Vec<Hub>,
@@ -84,6 +90,7 @@ impl FlowLog {
             status,
             chains: Chains::default(),
             retired: VecDeque::new(),
+            passing: VecDeque::new(),
             tap: None,
             outputs: Vec::new(),
             hubs: Vec::new(),
@@ -181,13 +188,31 @@ impl FlowLog {
 
     /// Records one packet: judges it, and hands the line to whoever takes lines.
     pub fn record(&mut self, packet: &LoggedPacket, cluster: &Cluster, program: &PolicyProgram) {
-        if packet.tuple.is_none() {
+        let Some(tuple) = packet.tuple else {
             return self.status.with(|status| status.flows.unreadable += 1);
+        };
+        if packet.prefix == ACCEPTED && self.was_told_as_passing(&tuple) {
+            return;
         }
         if let Some(record) = self.judge(packet, cluster, program) {
-            self.send(&Line::Flow(Box::new(record)));
-            self.status.with(|status| status.flows.records += 1);
+            if record.verdict == FlowVerdict::WouldDeny {
+                self.passing.push_back(tuple);
+                self.passing.drain(..self.passing.len().saturating_sub(PASSING));
+            }
+            self.tell(record);
         }
+    }
+
+    /// Whether a packet was told as one that audited policies would deny: then that it passed has been said.
+    fn was_told_as_passing(&mut self, tuple: &Tuple) -> bool {
+        let before = self.passing.len();
+        self.passing.retain(|told| told != tuple);
+        self.passing.len() < before
+    }
+
+    fn tell(&mut self, record: FlowRecord) {
+        self.send(&Line::Flow(Box::new(record)));
+        self.status.with(|status| status.flows.records += 1);
     }
 
     /// What a packet comes to; `None` when it cannot be read, or is no business of this node's policies.
