@@ -12,6 +12,7 @@
 mod judge;
 mod output;
 mod socket;
+mod standing;
 mod tally;
 mod tap;
 
@@ -20,6 +21,7 @@ use std::{
     io,
     path::Path,
     sync::{Arc, PoisonError},
+    time::Instant,
 };
 
 use palisade_engine::{
@@ -29,13 +31,14 @@ use palisade_engine::{
 };
 pub use palisade_flows::record;
 use palisade_linux::packet::Tuple;
-use palisade_nftables::plan::{ACCEPTED, AuditChain};
+use palisade_nftables::plan::{ACCEPTED, AuditChain, Log};
 
 use self::{
     judge::Judge,
     output::{Output, Sent},
     record::{FlowRecord, FlowVerdict, Line},
     socket::Hub,
+    standing::{Standing, ToTell},
     tap::{Chains, Tap},
 };
 pub use self::{
@@ -44,7 +47,10 @@ pub use self::{
     tally::{Denied, DenyChain},
     tap::LoggedPacket,
 };
-use crate::status::Shared;
+use crate::{
+    cut::{Ended, WouldDeny},
+    status::Shared,
+};
 
 /// How many chains that are gone are remembered for packets that are still on their way.
 const RETIRED: usize = 256;
@@ -77,6 +83,7 @@ pub struct FlowLog {
     retired: VecDeque<(String, DenyChain)>,
     /// The last packets that were told as ones that audited policies would deny, the latest last.
     passing: VecDeque<Tuple>,
+    standing: Standing,
     tap: Option<Tap>,
     outputs: Vec<Output>,
     hubs: Vec<Hub>,
@@ -91,6 +98,7 @@ impl FlowLog {
             chains: Chains::default(),
             retired: VecDeque::new(),
             passing: VecDeque::new(),
+            standing: Standing::default(),
             tap: None,
             outputs: Vec::new(),
             hubs: Vec::new(),
@@ -173,17 +181,44 @@ impl FlowLog {
         }
     }
 
-    /// Records every packet that has come since the last time.
-    pub fn turn(&mut self, cluster: &Cluster, program: &PolicyProgram) {
-        loop {
-            let Some(tap) = &self.tap else { return };
+    /// Records every packet that has come since the last time, and what stands and is to be told by `now`.
+    pub fn turn(&mut self, now: Instant, cluster: &Cluster, program: &PolicyProgram) {
+        while let Some(tap) = &self.tap {
             let (lost, packet) = (tap.lost(), tap.next());
             if lost > 0 {
                 self.send(&Line::Lost(lost));
             }
-            let Some(packet) = packet else { return };
+            let Some(packet) = packet else { break };
             self.record(&packet, cluster, program);
         }
+        for ToTell { chain, tuple, left_out } in self.standing.take_due(now) {
+            let packet = LoggedPacket::of(chain, tuple, left_out);
+            if let Some(record) = self.judge(&packet, cluster, program) {
+                self.tell(FlowRecord { standing: true, ..record });
+            }
+        }
+    }
+
+    /// Takes note of what a look found of connections that stand and that audited policies would deny. Each that was not
+    /// told yet is told by a [`Self::turn`] a moment later, as many a second as `log` lets the kernel log packets of
+    /// one chain; `None`: none.
+    pub fn stands(&mut self, now: Instant, found: WouldDeny, log: Option<Log>) {
+        for (chain, tuple) in &found.connections {
+            self.standing.found(now, chain, tuple, log);
+        }
+        let Some(ended) = found.ended else { return };
+        let counts = self.standing.over(now, ended == Ended::Whole);
+        if ended == Ended::InPart {
+            return;
+        }
+        let chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = Denied::new();
+        for (name, chain) in chains.iter().flatten().filter(|(_, chain)| chain.mode == Mode::Audit) {
+            for policy in &chain.policies {
+                *sums.entry((policy.clone(), chain.direction)).or_default() += counts.get(name).copied().unwrap_or(0);
+            }
+        }
+        self.status.with(|status| status.would_deny_standing = sums);
     }
 
     /// Records one packet: judges it, and hands the line to whoever takes lines.
@@ -196,6 +231,7 @@ impl FlowLog {
         }
         if let Some(record) = self.judge(packet, cluster, program) {
             if record.verdict == FlowVerdict::WouldDeny {
+                self.standing.logged(&packet.prefix, &tuple);
                 self.passing.push_back(tuple);
                 self.passing.drain(..self.passing.len().saturating_sub(PASSING));
             }
