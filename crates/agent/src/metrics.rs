@@ -66,6 +66,12 @@ pub fn text(status: &Status) -> String {
     for ((policy, direction), packets) in &status.would_deny {
         out.sample(name, &format!("{{policy=\"{}\",direction=\"{direction}\"}}", escaped(policy)), packets);
     }
+    let name = "would_deny_connections";
+    let help = "Connections that stood when they were last looked at and that audited policies would deny, likewise.";
+    out.family(name, help, "gauge");
+    for ((policy, direction), connections) in &status.would_deny_standing {
+        out.sample(name, &format!("{{policy=\"{}\",direction=\"{direction}\"}}", escaped(policy)), connections);
+    }
     let names = &status.names;
     for (name, help, value) in [
         ("names_answers_total", "Answers of name servers that were held.", names.answers),
@@ -161,6 +167,7 @@ mod tests {
         status.programming.observe(Duration::from_millis(7));
         status.denied.insert(("prod/db".to_owned(), Direction::Ingress), 12);
         status.would_deny.insert(("prod/db".to_owned(), Direction::Egress), 5);
+        status.would_deny_standing.insert(("prod/db".to_owned(), Direction::Egress), 2);
         status.denied.insert(("odd\"\\\n".to_owned(), Direction::Egress), 1);
         status.flows.suppressed = 3;
         let text = text(&status);
@@ -184,6 +191,7 @@ mod tests {
             "palisade_denied_packets_total{policy=\"prod/db\",direction=\"ingress\"} 12",
             "palisade_denied_packets_total{policy=\"odd\\\"\\\\\\n\",direction=\"egress\"} 1",
             "palisade_would_deny_packets_total{policy=\"prod/db\",direction=\"egress\"} 5",
+            "palisade_would_deny_connections{policy=\"prod/db\",direction=\"egress\"} 2",
             "palisade_flow_suppressed_total 3",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");

@@ -3,7 +3,7 @@
 //! ```text
 //! Event ──► State ──► Window ──► Current: compile, plan ──► Enforcer ──► kernel
 //!                                   │                          └──► Status
-//! packets that the kernel logged ───┴──► FlowLog
+//! packets that the kernel logged ───┴──► FlowLog ◄── connections that stand, as Cutter finds them
 //! ```
 //!
 //! [`Agent`] decides on given instants and never waits; [`Agent::run`] is the waiting around it.
@@ -195,7 +195,7 @@ impl<T: Table> Agent<T> {
             }
             // Packets were judged by the rules that are still in force.
             if let (Some(flows), Some(current)) = (&mut self.flows, &self.current) {
-                flows.turn(current.live().cluster(), current.live().program());
+                flows.turn(Instant::now(), current.live().cluster(), current.live().program());
             }
             self.work(Instant::now());
         }
@@ -267,6 +267,10 @@ impl<T: Table> Agent<T> {
             cutter.work(now, self.enforcer.in_force(), &|set, address| {
                 names.is_some_and(|names| names.learning().with(|store| store.has_had(set, address)))
             });
+            let would_deny = cutter.take_would_deny();
+            if let Some(flows) = &mut self.flows {
+                flows.stands(now, would_deny, self.settings.options.log);
+            }
             if let Some(names) = names.filter(|_| cutter.has_seen_all()) {
                 names.settled();
             }

@@ -55,6 +55,8 @@ pub struct Status {
     pub denied: Denied,
     /// Packets that passed, and that audited policies would deny, likewise.
     pub would_deny: Denied,
+    /// Connections that stood when they were last looked at, and that audited policies would deny, likewise.
+    pub would_deny_standing: Denied,
     /// What became of flows that were logged.
     pub flows: FlowCounts,
     /// Why no flows are logged, or no denied packets counted, though they should be.

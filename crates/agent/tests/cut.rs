@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_agent::cut::{Action, Connections, Cutter, Established, action, connections};
+use palisade_agent::cut::{Action, Connections, Cutter, Ended, Established, Judgement, WouldDeny, connections, judge};
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, NodeId, Protocol, Traffic},
+    model::{Cluster, Direction, Endpoint, NodeId, Protocol, Traffic},
     verdict::Outcome,
 };
 use palisade_linux::conntrack::{Changed, Flow, MarkChange, PortProtocol, Transport, Tuple, Zone};
@@ -23,7 +23,7 @@ use palisade_nftables::{
     interpret,
     judged::judged,
     path::{first_packet, nodes},
-    plan::{Options, plan},
+    plan::{Options, Plan, plan},
     ruleset::Ruleset,
 };
 use palisade_oracle::generate::{Generator, flow_text};
@@ -87,8 +87,8 @@ fn own(cluster: &Cluster, node: NodeId) -> HashSet<IpAddr> {
 /// What is to happen to each of some flows.
 fn actions(ruleset: &Ruleset, flows: &[Flow], own: &HashSet<IpAddr>) -> HashMap<Tuple, Action> {
     let connections = connections(flows, own, judged(ruleset).as_ref());
-    let actions = connections.iter().filter_map(|c| Some((c.original, action(ruleset, c, &|_, _| false).unwrap()?)));
-    actions.collect()
+    let judged = |connection| judge(ruleset, connection, &|_, _| false).unwrap();
+    connections.iter().filter_map(|connection| Some((connection.original, judged(connection).action?))).collect()
 }
 
 #[test]
@@ -126,6 +126,128 @@ fn what_is_cut_is_what_the_engine_denies() {
         }
     }
     assert!(cut > clusters() / 2 && kept > clusters() / 2, "{cut} cut, {kept} kept: the flows say too little");
+}
+
+/// At each end that a node judges, what audited policies would deny is found of connections that pass: of those that the
+/// engine says, and of no others.
+#[test]
+fn what_audited_policies_would_deny_is_what_the_engine_says() {
+    let (mut would, mut not) = (0, 0);
+    for seed in 0..clusters().min(300) {
+        let generator = || Generator::new(seed).with_modes();
+        let cluster = generator().cluster();
+        let program = PolicyProgram::compile(&cluster);
+        let mut dice = Dice(seed);
+        let plans: Vec<(NodeId, Plan)> =
+            cluster.nodes().map(|(id, _)| (id, plan(&cluster, &program, id, &Options::default()))).collect();
+        for (number, flow) in (1..).zip(generator().probeable_flows(&cluster, 20)) {
+            let entry = entry(&flow, number, &mut dice);
+            let judge_at = |ruleset: &Ruleset, node, entry: Flow| {
+                let found = connections(&[entry], &own(&cluster, node), judged(ruleset).as_ref());
+                found.first().map(|found| (judge(ruleset, found, &|_, _| false).unwrap(), found.tuple))
+            };
+            for (node, Plan { ruleset, audits, .. }) in &plans {
+                if !nodes(&cluster, &flow).contains(node) {
+                    continue;
+                }
+                let at_node = |direction: &Direction| {
+                    let end = if *direction == Direction::Egress { flow.from() } else { flow.to() };
+                    matches!(end.endpoint, Endpoint::Pod(pod) if cluster.node_of(pod) == Some(*node))
+                };
+                let passes = interpret::forward(ruleset, &first_packet(&flow).unwrap()).unwrap().accepted;
+                // Each node for itself: it does not know what the other one says.
+                let judged_here = Direction::ALL.into_iter().filter(|direction| passes && at_node(direction));
+                let wanted: Vec<(Direction, Vec<String>)> = judged_here
+                    .filter_map(|direction| {
+                        let found = program.would_deny(&cluster, &flow, direction)?;
+                        let names = found.policies.iter().map(|policy| cluster.policy_name(*policy));
+                        Some((direction, names.collect()))
+                    })
+                    .collect();
+                let (judgement, tuple) = match judge_at(ruleset, *node, entry) {
+                    Some((judgement, tuple)) => (judgement, Some(tuple)),
+                    None => (Judgement::default(), None),
+                };
+                let said: Vec<_> = judgement.would_deny.iter().filter_map(|chain| audits.get(chain)).collect();
+                assert_eq!(said.len(), judgement.would_deny.len(), "seed {seed}: a chain that nobody knows");
+                assert_eq!(said.len(), wanted.len(), "seed {seed}: {}", flow_text(&cluster, &flow));
+                for (direction, names) in &wanted {
+                    let chain = said.iter().find(|chain| chain.direction == *direction).unwrap();
+                    // The chain is the tier's; which of its policies it is the flow log says.
+                    assert!(
+                        names.iter().all(|name| chain.policies.contains(name)),
+                        "seed {seed}: {names:?}, {chain:?}"
+                    );
+                    // It is told by what its packets say where they are judged, whatever was translated.
+                    let tuple = tuple.unwrap();
+                    let (from, to) = (flow.from().address.unwrap(), flow.to().address.unwrap());
+                    assert_eq!((tuple.source, tuple.destination), (from, to), "seed {seed}");
+                }
+                if wanted.is_empty() {
+                    not += 1
+                } else {
+                    would += 1
+                }
+                // Nobody's end is told of that is cut, until it passes again.
+                let marked = judge_at(ruleset, *node, Flow { mark: entry.mark | MARK, ..entry }).unwrap().0;
+                assert_eq!(marked.would_deny, judgement.would_deny);
+                assert!(marked.would_deny.is_empty() || marked.action == Some(Action::Restore), "seed {seed}");
+            }
+        }
+    }
+    assert!(would > 100 && not > 100, "{would} would be denied, {not} not: the flows say too little");
+}
+
+/// Whatever becomes of connections that policies deny, those that audited ones would are found.
+#[test]
+fn what_audited_policies_would_deny_is_found_in_every_mode() {
+    let (ruleset, flows) = (0..)
+        .find_map(|seed| {
+            let generator = || Generator::new(seed).with_modes();
+            let cluster = generator().cluster();
+            let rulesets = rulesets(&cluster, &PolicyProgram::compile(&cluster));
+            let flows: Vec<Flow> = (1..)
+                .zip(generator().probeable_flows(&cluster, 40))
+                .map(|(number, flow)| entry(&flow, number, &mut Dice(seed)))
+                .collect();
+            let (_, ruleset) = rulesets.into_iter().find(|(_, ruleset)| found(ruleset, &flows).len() > 3)?;
+            Some((ruleset, flows))
+        })
+        .unwrap();
+    let table = FakeTable::default();
+    table.with(|fake| fake.flows.clone_from(&flows));
+    let wanted = found(&ruleset, &flows);
+    for mode in [Established::Keep, Established::Cut] {
+        let mut cutter = Cutter::start(mode, Box::new(table.clone())).unwrap();
+        cutter.enforced(Instant::now(), true);
+        let looks = settle(&mut cutter, &ruleset);
+        assert!(looks.len() > 1 && looks.iter().all(|look| look.ended == Some(Ended::Whole)), "{looks:?}");
+        for look in looks {
+            assert_eq!(look.connections.into_iter().collect::<HashSet<_>>(), wanted, "{mode:?}");
+        }
+        assert_eq!(table.cut().is_empty(), mode == Established::Keep || self::wanted(&ruleset, &flows).is_empty());
+        // A look that fails says so.
+        table.with(|fake| fake.fail_list = true);
+        cutter.look_at(Instant::now());
+        let ends: Vec<_> = settle(&mut cutter, &ruleset).into_iter().map(|look| look.ended).collect();
+        assert_eq!(ends, [Some(Ended::InPart), Some(Ended::Whole)]);
+    }
+    // Where nothing is audited any more, what was found before is over, though nothing is read.
+    let mut keeping = Cutter::start(Established::Keep, Box::new(FakeTable::default())).unwrap();
+    keeping.enforced(Instant::now(), true);
+    settle(&mut keeping, &plan_without_pods());
+    keeping.look_at(Instant::now());
+    assert_eq!(
+        settle(&mut keeping, &plan_without_pods()),
+        [WouldDeny { ended: Some(Ended::Whole), ..WouldDeny::default() }]
+    );
+}
+
+/// What a look has to find, whichever connections are marked.
+fn found(ruleset: &Ruleset, flows: &[Flow]) -> HashSet<(String, palisade_linux::packet::Tuple)> {
+    let connections = connections(flows, &HashSet::new(), judged(ruleset).as_ref());
+    let would_deny = |connection| judge(ruleset, connection, &|_, _| false).unwrap().would_deny;
+    connections.iter().flat_map(|one| would_deny(one).into_iter().map(|chain| (chain, one.tuple))).collect()
 }
 
 #[test]
@@ -233,16 +355,25 @@ impl Connections for FakeTable {
     }
 }
 
-/// Works until nothing is left to do, on a clock that goes on to what is due next.
-fn settle(cutter: &mut Cutter, ruleset: &Ruleset) {
+/// Works until nothing is left to do, on a clock that goes on to what is due next; what each look found.
+fn settle(cutter: &mut Cutter, ruleset: &Ruleset) -> Vec<WouldDeny> {
     let start = Instant::now();
     let mut now = start;
+    let (mut looks, mut look) = (Vec::new(), WouldDeny::default());
     while let Some(due) = cutter.due() {
         now = now.max(due);
         cutter.work(now, Some(ruleset), &|_, _| false);
+        let WouldDeny { connections, ended } = cutter.take_would_deny();
+        look.connections.extend(connections);
+        if ended.is_some() {
+            look.ended = ended;
+            looks.push(std::mem::take(&mut look));
+        }
         thread::sleep(Duration::from_micros(20));
         assert!(start.elapsed() < PATIENCE, "{cutter:?}");
     }
+    assert_eq!(look, WouldDeny::default(), "a look that did not end");
+    looks
 }
 
 /// Two rulesets for one node that differ in something, and flows that pass there.

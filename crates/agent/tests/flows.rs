@@ -21,6 +21,7 @@ use std::{
 
 use palisade_agent::{
     FlowLog, Shared,
+    cut::{Ended, WouldDeny},
     flow_log::{
         LoggedPacket, Target,
         record::{FlowDirection, FlowRecord, FlowVerdict, Line, RuleName, Who},
@@ -29,12 +30,12 @@ use palisade_agent::{
 use palisade_engine::{
     PolicyProgram,
     explain::{Explanation, HalfExplanation},
-    model::{Cluster, Direction, Endpoint, Flow, Inventory, Protocol, Traffic},
+    model::{Cluster, Direction, Endpoint, Flow, Inventory, Mode, NetworkPolicy, Protocol, Traffic},
     verdict::{Half, Outcome, Verdict},
 };
 use palisade_nftables::{
     interpret::{self, Packet, Payload},
-    plan::{ACCEPTED, Log, Options, Sample, plan},
+    plan::{ACCEPTED, Log, Options, Plan, Sample, plan},
 };
 use support::{Dice, inventory, only, pod};
 
@@ -308,6 +309,100 @@ fn a_packet_of_a_chain_that_is_gone_is_still_understood() {
     assert_eq!(log.judge(&strange, &cluster, &program), None);
     log.record(&LoggedPacket { tuple: None, ..packet }, &cluster, &program);
     assert_eq!((status.get().flows.records, status.get().flows.unreadable), (0, 1));
+}
+
+/// [`small`], with its policy audited.
+fn audited() -> (Cluster, PolicyProgram, Plan) {
+    let inventory = Inventory {
+        pods: vec![pod("web", "n1", 1), pod("db", "n1", 2)],
+        policies: vec![NetworkPolicy { mode: Some(Mode::Audit), ..only("other", "db") }],
+        ..Inventory::default()
+    };
+    let cluster = inventory.into_cluster().unwrap();
+    let program = PolicyProgram::compile(&cluster);
+    let plan = plan(&cluster, &program, cluster.find_node("n1").unwrap(), &Options::default());
+    (cluster, program, plan)
+}
+
+/// A log of n1 that is written nowhere.
+fn log_of(cluster: &Cluster, program: &PolicyProgram, plan: &Plan) -> FlowLog {
+    let mut log = FlowLog::of("n1", Shared::default());
+    log.planned(cluster, program, &plan.denials, &plan.audits);
+    log
+}
+
+/// A packet that audited policies would deny is logged by their chain, and once more when it has passed.
+#[test]
+fn a_packet_that_passes_is_told_once() {
+    let folder = Folder::new("once");
+    let path = folder.0.join("flows.jsonl");
+    let (cluster, program, plan) = audited();
+    let mut log = log_of(&cluster, &program, &plan);
+    log.write_to(&Target::File(path.clone())).unwrap();
+    let chain = plan.audits.keys().next().unwrap().as_str();
+    let (web, db) = ("10.244.0.1".parse().unwrap(), "10.244.0.2".parse().unwrap());
+    let [audited, other] = [80, 81].map(|port| bytes(web, db, Traffic::Port(Protocol::Tcp, port)));
+    // Another processor's packet comes between, and one that the rate limit kept from that chain's log is told as accepted.
+    for (prefix, bytes) in
+        [(chain, &audited), (ACCEPTED, &other), (ACCEPTED, &audited), (ACCEPTED, &audited), (chain, &audited)]
+    {
+        log.record(&LoggedPacket::new(prefix, bytes), &cluster, &program);
+    }
+    drop(log);
+    let said = lines(&path).into_iter().map(|line| match line {
+        Line::Flow(record) => (record.verdict, record.dst.port),
+        other => panic!("{other:?}"),
+    });
+    let (would, accepted) = (FlowVerdict::WouldDeny, FlowVerdict::Accepted);
+    let wanted = [(would, Some(80)), (accepted, Some(81)), (accepted, Some(80)), (would, Some(80))];
+    assert_eq!(said.collect::<Vec<_>>(), wanted);
+}
+
+/// What a look finds that the kernel has told of as it began is told no more; the rest is, with all that the program
+/// says of it.
+#[test]
+fn a_connection_that_stands_is_told_once() {
+    let folder = Folder::new("standing");
+    let path = folder.0.join("flows.jsonl");
+    let (cluster, program, plan) = audited();
+    let status = Shared::default();
+    let mut log = FlowLog::of("n1", status.clone());
+    log.planned(&cluster, &program, &plan.denials, &plan.audits);
+    log.write_to(&Target::File(path.clone())).unwrap();
+    let chain = plan.audits.keys().next().unwrap().as_str();
+    let (web, db) = ("10.244.0.1".parse().unwrap(), "10.244.0.2".parse().unwrap());
+    let packets = [80, 81].map(|port| LoggedPacket::new(chain, &bytes(web, db, Traffic::Port(Protocol::Tcp, port))));
+    let [new, standing] = &packets;
+    log.record(new, &cluster, &program);
+    let connections = packets.iter().map(|packet| (chain.to_owned(), packet.tuple.unwrap())).collect();
+    let look = WouldDeny { connections, ended: Some(Ended::Whole) };
+    let start = Instant::now();
+    for second in 0..3 {
+        let at = start + Duration::from_secs(second);
+        log.stands(at, look.clone(), Options::default().log);
+        log.turn(at, &cluster, &program);
+    }
+    let counted = BTreeMap::from([(("prod/other-to-db".to_owned(), Direction::Ingress), 2)]);
+    assert_eq!((status.get().would_deny_standing, status.get().flows.records), (counted, 2));
+    // Where nothing is logged it is counted all the same.
+    let mut silent = FlowLog::of("n1", status.clone());
+    silent.planned(&cluster, &program, &plan.denials, &plan.audits);
+    silent.stands(start, WouldDeny { ended: Some(Ended::Whole), ..WouldDeny::default() }, None);
+    assert_eq!(status.get().would_deny_standing.into_values().collect::<Vec<_>>(), [0]);
+    silent.stands(start, look, None);
+    silent.turn(start + Duration::from_secs(1), &cluster, &program);
+    assert_eq!(status.get().would_deny_standing.into_values().collect::<Vec<_>>(), [2]);
+    assert_eq!(status.get().flows.records, 2);
+    drop(log);
+    let told = lines(&path).into_iter().map(|line| match line {
+        Line::Flow(record) => *record,
+        other => panic!("{other:?}"),
+    });
+    let told: Vec<FlowRecord> = told.collect();
+    assert_eq!(told.iter().map(|record| record.standing).collect::<Vec<_>>(), [false, true]);
+    let as_new = log_of(&cluster, &program, &plan).judge(standing, &cluster, &program).unwrap();
+    assert_eq!(told[1], FlowRecord { standing: true, time: told[1].time, ..as_new });
+    assert_eq!(told[1].audited, ["prod/other-to-db"]);
 }
 
 #[test]

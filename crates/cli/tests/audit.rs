@@ -81,16 +81,20 @@ fn a_mode_that_is_none_is_an_error_and_enforced() {
     wants(&["explain", "reports/nightly", "shop/db:5432", "-f", folder], 1, &["DENIED"]);
 }
 
+/// A line of the flow log: the nights, with these fields at its end.
+fn nightly(rest: &str) -> String {
+    format!(
+        "{{\"v\":1,\"time\":\"2026-03-01T12:00:00Z\",\"verdict\":\"would-deny\",\"direction\":\"ingress\",\"protocol\":\"TCP\",\
+         \"src\":{{\"namespace\":\"reports\",\"pod\":\"nightly\",\"ip\":\"10.244.2.3\",\"port\":40000}},\
+         \"dst\":{{\"namespace\":\"shop\",\"pod\":\"db\",\"ip\":\"10.244.1.3\",\"port\":5432}},\"node\":\"node-1\",\
+         \"isolatedBy\":[\"shop/db-from-api\"],\"audited\":[\"shop/db-from-api\"],\
+         \"nearest\":{{\"policy\":\"shop/db-from-api\",\"rule\":\"ingress[0]\",\"missed\":\"peer\"}},{rest}}}\n"
+    )
+}
+
 #[test]
 fn lines_of_what_would_be_denied() {
-    let folder = Folder::with(&[(
-        "flows.jsonl",
-        "{\"v\":1,\"time\":\"2026-03-01T12:00:00Z\",\"verdict\":\"would-deny\",\"direction\":\"ingress\",\"protocol\":\"TCP\",\
-         \"src\":{\"namespace\":\"reports\",\"pod\":\"nightly\",\"ip\":\"10.244.2.3\",\"port\":40000},\
-         \"dst\":{\"namespace\":\"shop\",\"pod\":\"db\",\"ip\":\"10.244.1.3\",\"port\":5432},\"node\":\"node-1\",\
-         \"isolatedBy\":[\"shop/db-from-api\"],\"audited\":[\"shop/db-from-api\"],\
-         \"nearest\":{\"policy\":\"shop/db-from-api\",\"rule\":\"ingress[0]\",\"missed\":\"peer\"},\"suppressed\":2}\n",
-    )]);
+    let folder = Folder::with(&[("flows.jsonl", &nightly("\"suppressed\":2"))]);
     let file = folder.path().join("flows.jsonl");
     let file = file.to_str().unwrap();
     let words = [
@@ -101,4 +105,34 @@ fn lines_of_what_would_be_denied() {
     ];
     wants(&["flows", file, "--would-deny"], 0, &words);
     wants(&["flows", file, "--denied"], 1, &[]);
+}
+
+/// A connection that stands counts wherever a new one does, and is told as what it is.
+#[test]
+fn lines_of_what_stands_and_would_be_denied() {
+    let folder = Folder::with(&[("flows.jsonl", &nightly("\"standing\":true,\"suppressed\":2"))]);
+    let file = folder.path().join("flows.jsonl");
+    let file = file.to_str().unwrap();
+    let words = [
+        "WOULD DENY 12:00:00.000 reports/nightly -> shop/db TCP 5432",
+        "ingress of shop/db: audited shop/db-from-api would deny it",
+        "it is no new connection, but one that stands; 2 more stand likewise, and later lines tell",
+    ];
+    wants(&["flows", file, "--would-deny"], 0, &words);
+    wants(&["flows", file, "--fold"], 0, &["WOULD DENY reports/nightly -> shop/db TCP 5432", "would be denied once"]);
+    let recorded = palisade().args(["flows", file, "-o", "jsonl"]).output().unwrap();
+    assert_eq!(String::from_utf8(recorded.stdout).unwrap(), std::fs::read_to_string(file).unwrap());
+    wants(
+        &["ready", file, "-f", FOLDER],
+        1,
+        &["BREAKS reports/nightly -> shop/db TCP 5432", "logged as would-deny once"],
+    );
+    let cluster = format!("{FOLDER}/cluster.yaml");
+    let states = ["diff", "--flows", file, &cluster, FOLDER, "--with-audited"];
+    wants(&states, 1, &["reports/nightly -> shop/db TCP 5432"]);
+    wants(
+        &["suggest", file, "-f", &cluster],
+        0,
+        &["kind: NetworkPolicy", "# reports/nightly: seen once", "port: postgres"],
+    );
 }

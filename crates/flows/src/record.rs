@@ -34,7 +34,7 @@ pub enum Line {
     CaughtUp,
 }
 
-/// A connection that was denied or accepted, as its first packet showed it.
+/// A connection that was denied or accepted, as its first packet showed it, or one that stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FlowRecord {
@@ -61,10 +61,19 @@ pub struct FlowRecord {
     /// Of one that audited policies would deny: those whose doing it would be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audited: Vec<String>,
+    /// Of one that audited policies would deny: that it stood already when it was judged. Missing otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub standing: bool,
     /// Of a denied one, or one that would be: the rule that came nearest to allowing it, if there is any.
     pub nearest: Option<Nearest>,
-    /// How many packets the same policies dropped since the last line about them without one of their own.
+    /// How many packets the same policies dropped since the last line about them without one of their own. Of one that
+    /// stands: how many more stood likewise, and are to be told later.
     pub suppressed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What became of a connection.

@@ -1,7 +1,8 @@
 //! What is to happen to a connection, given the rules in force. Pure.
 //!
 //! ```text
-//! Flow ──► Connection: its first packet, as the forward hook would see it now ──► interpret ──► Action
+//! Flow ──► Connection: its first packet, as the forward hook would see it now ──► interpret ──┬─► Action
+//!                                                                                             └─► audited chains
 //! ```
 
 use std::{
@@ -10,11 +11,15 @@ use std::{
 };
 
 use palisade_engine::model::Protocol;
-use palisade_linux::conntrack::{Flow, MarkChange, PortProtocol, Transport, Tuple, Zone};
+use palisade_linux::{
+    conntrack::{Flow, MarkChange, PortProtocol, Transport, Tuple, Zone},
+    packet,
+};
 use palisade_nftables::{
     cut::MARK,
     interpret::{self, Broken, Packet, Payload},
-    ruleset::Ruleset,
+    plan::WOULD_DENY,
+    ruleset::{Name, Ruleset},
 };
 
 /// A connection that the rules may be about.
@@ -28,6 +33,8 @@ pub struct Connection {
     pub is_cut: bool,
     /// Its first packet, if it came now; `None`: it does not pass the rules at all.
     pub first: Option<Packet>,
+    /// What that packet says of its connection in the log.
+    pub tuple: packet::Tuple,
 }
 
 /// What is to happen to a connection.
@@ -37,6 +44,15 @@ pub enum Action {
     Cut,
     /// It was cut, and the rules allow it again: its mark loses the bit.
     Restore,
+}
+
+/// What the rules come to for a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// What is to happen to it; `None`: nothing, it is as it should be.
+    pub action: Option<Action>,
+    /// Of one that passes: the chains of audited policies that would deny it, one for each end that is judged here.
+    pub would_deny: Vec<Name>,
 }
 
 /// Those of some flows that the rules may be about.
@@ -66,7 +82,7 @@ pub fn connections(flows: &[Flow], own: &HashSet<IpAddr>, judged: Option<&HashSe
             return None;
         }
         let first = (!is_own).then(|| first_packet(by));
-        Some(Connection { original: flow.original, zone: flow.zone, is_cut, first })
+        Some(Connection { original: flow.original, zone: flow.zone, is_cut, first, tuple: tuple(by) })
     };
     flows.iter().filter_map(connection).collect()
 }
@@ -74,21 +90,31 @@ pub fn connections(flows: &[Flow], own: &HashSet<IpAddr>, judged: Option<&HashSe
 /// Whether a set of learned addresses has, or had, an address.
 pub type Learned<'a> = &'a dyn Fn(&str, IpAddr) -> bool;
 
-/// What is to happen to a connection; `None`: nothing, it is as it should be. One that an address let in whose time
-/// has ended since is as it should be.
+/// What the rules come to for a connection. One that an address let in whose time has ended since is as it should be.
 ///
 /// # Errors
 /// When the ruleset is not whole.
-pub fn action(ruleset: &Ruleset, connection: &Connection, learned: Learned<'_>) -> Result<Option<Action>, Broken> {
-    let passes = match &connection.first {
-        None => true,
-        Some(packet) => interpret::forward_with(ruleset, packet, learned)?.accepted,
+pub fn judge(ruleset: &Ruleset, connection: &Connection, learned: Learned<'_>) -> Result<Judgement, Broken> {
+    let (passes, would_deny) = match &connection.first {
+        None => (true, Vec::new()),
+        Some(packet) => {
+            let passage = interpret::forward_with(ruleset, packet, learned)?;
+            // They count also where nothing is logged.
+            let counted = passage.counted.into_keys().filter(|chain| passage.accepted && chain.starts_with(WOULD_DENY));
+            (passage.accepted, counted.collect())
+        }
     };
-    Ok(match (passes, connection.is_cut) {
+    let action = match (passes, connection.is_cut) {
         (false, false) => Some(Action::Cut),
         (true, true) => Some(Action::Restore),
         (true, false) | (false, true) => None,
-    })
+    };
+    Ok(Judgement { action, would_deny })
+}
+
+/// Whether some audited policy would deny something by these rules.
+pub(super) fn audits(ruleset: &Ruleset) -> bool {
+    ruleset.chains.range(WOULD_DENY.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(WOULD_DENY))
 }
 
 /// The change of a connection's mark that an action comes to.
@@ -122,6 +148,21 @@ fn first_packet(flow: &Flow) -> Packet {
         source_behind_interface: true,
         established: false,
     }
+}
+
+/// What the log says of [`first_packet`].
+fn tuple(flow: &Flow) -> packet::Tuple {
+    let (protocol, within) = match (flow.original.transport, flow.reply.transport) {
+        (Transport::Icmp { id, .. }, _) if flow.original.source.is_ipv4() => {
+            (packet::protocol::ICMP, packet::Flow::Echo { id })
+        }
+        (Transport::Icmp { id, .. }, _) => (packet::protocol::ICMPV6, packet::Flow::Echo { id }),
+        (Transport::Ports { protocol, source, .. }, Transport::Ports { source: destination, .. })
+        | (Transport::Ports { protocol, source, destination }, Transport::Icmp { .. }) => {
+            (protocol.number(), packet::Flow::Ports { source, destination })
+        }
+    };
+    packet::Tuple { source: flow.original.source, destination: flow.reply.source, protocol, flow: within }
 }
 
 fn of(protocol: PortProtocol) -> Protocol {

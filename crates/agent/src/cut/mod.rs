@@ -15,6 +15,10 @@
 //! directions; it is there before the first bit is set. Entries are never deleted and their timeouts never changed:
 //! docs/decisions/0011 says why.
 //!
+//! The same look says of connections that pass which of them audited policies would deny: the kernel judges first packets
+//! alone, so of those that are older than the policy nobody else does. The flow log tells each once
+//! ([`crate::FlowLog::stands`]).
+//!
 //! When: after every transaction, at the first enforcement of a process (the last one may have died between
 //! its transaction and the look), and with every audit. A packet that the old rules let pass may make its
 //! entry just after it was looked for, so every change is followed by a second look 100 ms later. Changes
@@ -32,12 +36,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_linux::conntrack::{Flow, MarkChange};
-use palisade_nftables::{cut::MARK, judged::judged, ruleset::Ruleset};
+use palisade_linux::{
+    conntrack::{Flow, MarkChange},
+    packet::Tuple,
+};
+use palisade_nftables::{
+    cut::MARK,
+    judged::judged,
+    ruleset::{Name, Ruleset},
+};
 
 use self::worker::{Order, Report};
 pub use self::{
-    judge::{Action, Connection, Learned, action, connections},
+    judge::{Action, Connection, Judgement, Learned, connections, judge},
     table::{Connections, KernelConnections, OpenError},
 };
 
@@ -81,6 +92,24 @@ pub struct Counters {
     pub error: Option<String>,
 }
 
+/// What looks have found of connections that stand and that audited policies would deny.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WouldDeny {
+    /// Each by the chain that would deny it, which is also the prefix of that chain's log, and by what a packet of it says.
+    pub connections: Vec<(Name, Tuple)>,
+    /// Whether a look ended with these: it saw all connections, or only some.
+    pub ended: Option<Ended>,
+}
+
+/// How a look ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every connection was seen.
+    Whole,
+    /// Something went wrong.
+    InPart,
+}
+
 /// Takes the bit off every connection that has it, for when nothing drops by it any more. Returns of how many.
 ///
 /// # Errors
@@ -110,6 +139,7 @@ pub struct Cutter {
     look: Option<Instant>,
     /// Whether some connection may have the bit.
     may_be_cut: bool,
+    would_deny: WouldDeny,
     counters: Counters,
 }
 
@@ -136,6 +166,7 @@ impl Cutter {
             work: Work::default(),
             look: None,
             may_be_cut: true,
+            would_deny: WouldDeny::default(),
             counters: Counters::default(),
         })
     }
@@ -177,6 +208,11 @@ impl Cutter {
         &self.counters
     }
 
+    /// What was found since this was last asked: after each [`Self::work`], or two looks become one.
+    pub fn take_would_deny(&mut self) -> WouldDeny {
+        std::mem::take(&mut self.would_deny)
+    }
+
     /// Does what is due at `now`, on the rules that are in force, if they are known. Never waits.
     pub fn work(&mut self, now: Instant, in_force: Option<&Ruleset>, learned: Learned<'_>) {
         if self.look.is_some() {
@@ -194,8 +230,10 @@ impl Cutter {
         _ = (self.due.take_if(is_due), self.again.take_if(is_due));
         let judged = judged(ruleset);
         // Nobody is judged: then every connection passes, and at most some are to be restored.
-        let only_cut = self.mode == Established::Keep || judged.as_ref().is_some_and(|judged| judged.is_empty());
+        let keeps_all = self.mode == Established::Keep && !judge::audits(ruleset);
+        let only_cut = keeps_all || judged.as_ref().is_some_and(|judged| judged.is_empty());
         if only_cut && !self.may_be_cut {
+            self.would_deny.ended = Some(Ended::Whole);
             return;
         }
         match self.orders.send(Order::Look { judged, only_cut }) {
@@ -218,16 +256,16 @@ impl Cutter {
             Ok(Report::Seen(piece)) => {
                 let mut changes = Vec::new();
                 for connection in &piece {
-                    let action = match action(ruleset, connection, learned) {
-                        Ok(Some(Action::Cut)) if self.mode == Established::Keep => None,
-                        Ok(action) => action,
-                        Err(broken) => {
+                    let Judgement { action, would_deny } =
+                        judge(ruleset, connection, learned).unwrap_or_else(|broken| {
                             // The kernel would not have taken such rules.
                             self.counters.error = Some(broken.to_string());
-                            None
-                        }
-                    };
+                            Judgement::default()
+                        });
+                    let action = action.filter(|action| *action != Action::Cut || self.mode == Established::Cut);
                     changes.extend(action.map(|action| judge::change(connection, action)));
+                    let would_deny = would_deny.into_iter().map(|chain| (chain, connection.tuple));
+                    self.would_deny.connections.extend(would_deny);
                 }
                 // There may be more already.
                 *poll_at = now;
@@ -237,6 +275,7 @@ impl Cutter {
             }
             Ok(Report::Over(outcome)) => {
                 self.may_be_cut = outcome.left > 0 || outcome.error.is_some();
+                self.would_deny.ended = Some(if outcome.error.is_some() { Ended::InPart } else { Ended::Whole });
                 self.look = None;
                 let mut rest = self.work.add(now, outcome.took);
                 self.counters.looks += 1;

@@ -143,6 +143,7 @@ impl Judge<'_> {
             isolated_by: Vec::new(),
             decided_by: Vec::new(),
             audited: Vec::new(),
+            standing: false,
             nearest: None,
             suppressed: logged.suppressed,
         }

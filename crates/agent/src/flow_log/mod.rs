@@ -12,6 +12,7 @@
 mod judge;
 mod output;
 mod socket;
+mod standing;
 mod tally;
 mod tap;
 
@@ -20,6 +21,7 @@ use std::{
     io,
     path::Path,
     sync::{Arc, PoisonError},
+    time::Instant,
 };
 
 use palisade_engine::{
@@ -28,13 +30,15 @@ use palisade_engine::{
     model::{Cluster, Mode, Name, PolicyRef},
 };
 pub use palisade_flows::record;
-use palisade_nftables::plan::{ACCEPTED, AuditChain};
+use palisade_linux::packet::Tuple;
+use palisade_nftables::plan::{ACCEPTED, AuditChain, Log};
 
 use self::{
     judge::Judge,
     output::{Output, Sent},
-    record::{FlowRecord, Line},
+    record::{FlowRecord, FlowVerdict, Line},
     socket::Hub,
+    standing::{Standing, ToTell},
     tap::{Chains, Tap},
 };
 pub use self::{
@@ -43,10 +47,16 @@ pub use self::{
     tally::{Denied, DenyChain},
     tap::LoggedPacket,
 };
-use crate::status::Shared;
+use crate::{
+    cut::{Ended, WouldDeny},
+    status::Shared,
+};
 
 /// How many chains that are gone are remembered for packets that are still on their way.
 const RETIRED: usize = 256;
+/// Of how many packets that audited policies would deny it is remembered that they were told. The kernel says of the
+/// same packet that it is accepted before it goes on to the next one; other processors may come between.
+const PASSING: usize = 256;
 
 /// What became of flows so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +81,9 @@ pub struct FlowLog {
     chains: Chains,
     /// The last chains that are gone, the latest last.
     retired: VecDeque<(String, DenyChain)>,
+    /// The last packets that were told as ones that audited policies would deny, the latest last.
+    passing: VecDeque<Tuple>,
+    standing: Standing,
     tap: Option<Tap>,
     outputs: Vec<Output>,
     hubs: Vec<Hub>,
@@ -84,6 +97,8 @@ impl FlowLog {
             status,
             chains: Chains::default(),
             retired: VecDeque::new(),
+            passing: VecDeque::new(),
+            standing: Standing::default(),
             tap: None,
             outputs: Vec::new(),
             hubs: Vec::new(),
@@ -166,28 +181,74 @@ impl FlowLog {
         }
     }
 
-    /// Records every packet that has come since the last time.
-    pub fn turn(&mut self, cluster: &Cluster, program: &PolicyProgram) {
-        loop {
-            let Some(tap) = &self.tap else { return };
+    /// Records every packet that has come since the last time, and what stands and is to be told by `now`.
+    pub fn turn(&mut self, now: Instant, cluster: &Cluster, program: &PolicyProgram) {
+        while let Some(tap) = &self.tap {
             let (lost, packet) = (tap.lost(), tap.next());
             if lost > 0 {
                 self.send(&Line::Lost(lost));
             }
-            let Some(packet) = packet else { return };
+            let Some(packet) = packet else { break };
             self.record(&packet, cluster, program);
         }
+        for ToTell { chain, tuple, left_out } in self.standing.take_due(now) {
+            let packet = LoggedPacket::of(chain, tuple, left_out);
+            if let Some(record) = self.judge(&packet, cluster, program) {
+                self.tell(FlowRecord { standing: true, ..record });
+            }
+        }
+    }
+
+    /// Takes note of what a look found of connections that stand and that audited policies would deny. Each that was not
+    /// told yet is told by a [`Self::turn`] a moment later, as many a second as `log` lets the kernel log packets of
+    /// one chain; `None`: none.
+    pub fn stands(&mut self, now: Instant, found: WouldDeny, log: Option<Log>) {
+        for (chain, tuple) in &found.connections {
+            self.standing.found(now, chain, tuple, log);
+        }
+        let Some(ended) = found.ended else { return };
+        let counts = self.standing.over(now, ended == Ended::Whole);
+        if ended == Ended::InPart {
+            return;
+        }
+        let chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = Denied::new();
+        for (name, chain) in chains.iter().flatten().filter(|(_, chain)| chain.mode == Mode::Audit) {
+            for policy in &chain.policies {
+                *sums.entry((policy.clone(), chain.direction)).or_default() += counts.get(name).copied().unwrap_or(0);
+            }
+        }
+        self.status.with(|status| status.would_deny_standing = sums);
     }
 
     /// Records one packet: judges it, and hands the line to whoever takes lines.
     pub fn record(&mut self, packet: &LoggedPacket, cluster: &Cluster, program: &PolicyProgram) {
-        if packet.tuple.is_none() {
+        let Some(tuple) = packet.tuple else {
             return self.status.with(|status| status.flows.unreadable += 1);
+        };
+        if packet.prefix == ACCEPTED && self.was_told_as_passing(&tuple) {
+            return;
         }
         if let Some(record) = self.judge(packet, cluster, program) {
-            self.send(&Line::Flow(Box::new(record)));
-            self.status.with(|status| status.flows.records += 1);
+            if record.verdict == FlowVerdict::WouldDeny {
+                self.standing.logged(&packet.prefix, &tuple);
+                self.passing.push_back(tuple);
+                self.passing.drain(..self.passing.len().saturating_sub(PASSING));
+            }
+            self.tell(record);
         }
+    }
+
+    /// Whether a packet was told as one that audited policies would deny: then that it passed has been said.
+    fn was_told_as_passing(&mut self, tuple: &Tuple) -> bool {
+        let before = self.passing.len();
+        self.passing.retain(|told| told != tuple);
+        self.passing.len() < before
+    }
+
+    fn tell(&mut self, record: FlowRecord) {
+        self.send(&Line::Flow(Box::new(record)));
+        self.status.with(|status| status.flows.records += 1);
     }
 
     /// What a packet comes to; `None` when it cannot be read, or is no business of this node's policies.

@@ -56,6 +56,11 @@ impl LoggedPacket {
     pub fn new(prefix: impl Into<String>, packet: &[u8]) -> Self {
         Self { at: now(), prefix: prefix.into(), tuple: palisade_linux::packet::tuple(packet), suppressed: 0 }
     }
+
+    /// As if a packet of a connection that stands had been logged now.
+    pub(super) fn of(prefix: String, tuple: Tuple, suppressed: u64) -> Self {
+        Self { at: now(), prefix, tuple: Some(tuple), suppressed }
+    }
 }
 
 /// The chains that deny, as the loop last planned them; `None` before it planned any.

@@ -17,7 +17,7 @@ use palisade_agent::{
         record::{FlowDirection, FlowProtocol, FlowRecord, FlowVerdict, Line, Who},
     },
 };
-use palisade_engine::model::{Direction, Protocol};
+use palisade_engine::model::{Direction, Mode, NetworkPolicy, ObjectRef, PolicyTypes, Protocol};
 use palisade_nftables::plan::{Log, Options, Sample};
 
 use crate::{closed, kernel_in, network, policy, reached, small, synced};
@@ -126,6 +126,32 @@ pub(crate) fn lines() -> Outcome {
     let counted = hand.packets_counted(&chain)?;
     let key = ("prod/nobody-to-web".to_owned(), Direction::Ingress);
     until(|| (status.get().denied.get(&key).copied() == counted).then_some(()));
+
+    // What an audited policy would deny passes, and that it does is no second line.
+    let id = ObjectRef::new("prod", "web-to-nobody");
+    let policy_types = Some(PolicyTypes { ingress: false, egress: true });
+    let audited = NetworkPolicy { id, mode: Some(Mode::Audit), policy_types, ..closed() };
+    sender.send(Input::Event(Event::from(policy(audited))))?;
+    until(|| (status.get().sizes.policies == 3).then_some(()));
+    let would = || -> Vec<FlowRecord> {
+        records(&path).into_iter().filter(|record| record.verdict == FlowVerdict::WouldDeny).collect()
+    };
+    // The rules follow a moment later.
+    until(|| {
+        reached(&network).ok()?;
+        (!would().is_empty()).then_some(())
+    });
+    let before = would().len();
+    assert_eq!(reached(&network)?, [true, false]);
+    until(|| (would().len() > before).then_some(()));
+    // What the kernel said after the line before that one has come.
+    for told in would().iter().take(before) {
+        assert_eq!(told.audited, ["prod/web-to-nobody"]);
+        let again = records(&path).into_iter().find(|record| {
+            record.verdict == FlowVerdict::Accepted && (&record.src, &record.dst) == (&told.src, &told.dst)
+        });
+        assert_eq!(again, None, "told as {told:?}");
+    }
     fs::remove_file(&path)?;
     Ok(())
 }

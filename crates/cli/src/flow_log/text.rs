@@ -175,7 +175,13 @@ fn reasons(record: &FlowRecord, flow: &Flow) -> Vec<String> {
         };
         reasons.push(plain(&format!("nearest: {} {}, which is {missed}", nearest.policy, nearest.rule)));
     }
-    if record.suppressed > 0 {
+    if record.standing {
+        let more = match record.suppressed {
+            0 => String::new(),
+            more => format!("; {} likewise, and later lines tell", counted(more, "more stands", "more stand")),
+        };
+        reasons.push(format!("it is no new connection, but one that stands{more}"));
+    } else if record.suppressed > 0 {
         let packets = counted(record.suppressed, "more packet was", "more packets were");
         let what =
             if record.verdict == FlowVerdict::WouldDeny { "of the same kind" } else { "dropped by the same policies" };

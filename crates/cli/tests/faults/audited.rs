@@ -9,15 +9,15 @@ use std::{
     time::Duration,
 };
 
-use palisade_agent::flow_log::record::{FlowDirection, FlowProtocol, FlowVerdict, Line};
+use palisade_agent::flow_log::record::{FlowDirection, FlowProtocol, FlowRecord, FlowVerdict, Line};
 use palisade_engine::{
     PolicyProgram,
     model::{Cluster, Direction, Family, Flow, Mode, ObjectRef, PolicyRef, Protocol, Side, Traffic},
 };
 use palisade_manifest::{ReadOptions, read_text};
-use palisade_testbed::{Result, Row, Setup, Testbed, read_rows, until};
+use palisade_testbed::{Result, Row, Setup, Testbed, read_rows, stream::Stream, until};
 
-use crate::stage::setup;
+use crate::stage::{GROUND, only, pods, setup};
 
 /// The shop's namespace, with or without its annotation.
 fn namespace(mode: &str) -> String {
@@ -105,14 +105,24 @@ fn side(cluster: &Cluster, name: &str, family: Family) -> Option<Side> {
     cluster.side_of_pod(id, family)
 }
 
-/// What the agents of both nodes logged as would-deny.
-fn logged(path: &PathBuf) -> Result<BTreeMap<Key, Would>> {
+/// The lines of the agents of both nodes so far.
+fn records(path: &PathBuf) -> Result<Vec<FlowRecord>> {
     let text = std::fs::read_to_string(path)?;
-    let mut found: BTreeMap<Key, Would> = BTreeMap::new();
+    let mut found = Vec::new();
     // The last line may be on its way.
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     for line in whole.lines() {
-        let Line::Flow(record) = Line::parse(line)? else { continue };
+        if let Line::Flow(record) = Line::parse(line)? {
+            found.push(*record);
+        }
+    }
+    Ok(found)
+}
+
+/// What they logged as would-deny.
+fn logged(path: &PathBuf) -> Result<BTreeMap<Key, Would>> {
+    let mut found: BTreeMap<Key, Would> = BTreeMap::new();
+    for record in records(path)? {
         let (FlowProtocol::WithPorts(protocol), Some(port)) = (record.protocol, record.dst.port) else { continue };
         if record.verdict != FlowVerdict::WouldDeny {
             continue;
@@ -120,13 +130,13 @@ fn logged(path: &PathBuf) -> Result<BTreeMap<Key, Would>> {
         let direction = match record.direction {
             FlowDirection::Ingress => Direction::Ingress,
             FlowDirection::Egress => Direction::Egress,
-            FlowDirection::Both => return Err(format!("one end is judged at a time: {line}").into()),
+            FlowDirection::Both => return Err(format!("one end is judged at a time: {record:?}").into()),
         };
         let ends = found.entry((record.src.ip, record.dst.ip, Traffic::Port(protocol, port))).or_default();
         if let Some(before) = ends.insert(direction, record.audited.clone())
             && before != record.audited
         {
-            return Err(format!("two lines of one connection differ: {before:?}, {line}").into());
+            return Err(format!("two lines of one connection differ: {before:?}, {record:?}").into());
         }
     }
     Ok(found)
@@ -278,4 +288,99 @@ pub(crate) fn nodes() -> Result {
         bed.expect(&shop.all_allowed(), is_ipv4)?;
     }
     Ok(())
+}
+
+/// One more message is answered.
+fn goes_on(stream: &Stream) -> Result {
+    let before = stream.answered();
+    until("it goes on", || match stream.answered() {
+        now if now > before && !stream.is_over() => Ok(()),
+        now => Err(format!("{now} messages").into()),
+    })
+}
+
+/// What the connections that stand make of an audited policy's coming, and then of its being enforced.
+fn standing(established: &str) -> Result {
+    let log = std::env::temp_dir().join(format!("palisade-standing-{established}-{}.jsonl", std::process::id()));
+    _ = std::fs::remove_file(&log);
+    let arguments = vec!["--flow-log".to_owned(), log.display().to_string(), format!("--established={established}")];
+    // Looks come by themselves, too.
+    let mut bed = Testbed::up(Setup { arguments, audit_every: 1, ..setup() }, &[GROUND, &pods()], &[])?;
+    bed.api().apply(GROUND)?;
+    bed.api().apply(&pods())?;
+    bed.start_agents()?;
+    bed.settle()?;
+    let denied: Vec<Stream> =
+        [true, false].into_iter().map(|is_ipv4| bed.tcp("other/far", "prod/db", 80, is_ipv4)).collect::<Result<_>>()?;
+    let allowed = bed.tcp("prod/web", "prod/db", 81, true)?;
+
+    let policy = |mode: &str| {
+        only("db", "web", "db", &[81])
+            .replace("namespace: prod}", &format!("namespace: prod, annotations: {{palisade.dev/mode: {mode}}}}}"))
+    };
+    bed.api().apply(&policy("audit"))?;
+    bed.settle()?;
+    let would = |path: &PathBuf| -> Result<Vec<FlowRecord>> {
+        let mut records = records(path)?;
+        records.retain(|record| record.verdict == FlowVerdict::WouldDeny);
+        Ok(records)
+    };
+    until("what stands is told", || match would(&log)? {
+        found if found.len() >= denied.len() => Ok(()),
+        found => Err(format!("told so far: {found:?}").into()),
+    })?;
+    // One that is new is told once, as it begins, and no more when it stands.
+    let new = bed.tcp("other/near", "prod/db", 80, true)?;
+    let metric = "palisade_would_deny_connections{policy=\"prod/db\",direction=\"ingress\"}";
+    until("they are counted", || match bed.metric(0, metric)? {
+        3.0 => Ok(()),
+        other => Err(format!("{other} stand").into()),
+    })?;
+    let looks = |bed: &Testbed| bed.metric(0, "palisade_connections_looks_total");
+    let before = looks(&bed)?;
+    until("there are more looks", || match looks(&bed)? {
+        looks if looks >= before + 3.0 => Ok(()),
+        looks => Err(format!("{looks} after {before}").into()),
+    })?;
+    let found = would(&log)?;
+    let who = |record: &FlowRecord| (record.src.ip.to_string(), record.dst.port, record.standing);
+    let mut told: Vec<_> = found.iter().map(who).collect();
+    told.sort();
+    let told_once = [("10.244.1.3", false), ("10.244.2.3", true), ("fd00:10:244:2::3", true)];
+    assert_eq!(told, told_once.map(|(source, stands)| (source.to_owned(), Some(80), stands)), "{found:#?}");
+    for record in &found {
+        assert_eq!((&*record.node, record.direction), ("node-1", FlowDirection::Ingress), "{record:?}");
+        assert_eq!(record.audited, ["prod/db"], "{record:?}");
+    }
+    // All went on without loss: each message is answered before the next one is sent.
+    denied.iter().chain([&allowed, &new]).try_for_each(goes_on)?;
+
+    bed.api().apply(&policy("enforce"))?;
+    bed.settle()?;
+    until("none is left to tell of", || match bed.metric(0, metric) {
+        Err(error) if error.to_string().starts_with("there is no metric") => Ok(()),
+        other => Err(format!("{other:?} stand").into()),
+    })?;
+    for stream in denied.into_iter().chain([new]) {
+        if established == "cut" {
+            until("it is cut", || if stream.is_over() { Ok(()) } else { Err("it goes on".into()) })?;
+            assert!(stream.finish().is_err());
+        } else {
+            goes_on(&stream)?;
+            stream.finish()?;
+        }
+    }
+    allowed.finish()?;
+    std::fs::remove_file(&log)?;
+    Ok(())
+}
+
+/// Cut when it is enforced.
+pub(crate) fn standing_cut() -> Result {
+    standing("cut")
+}
+
+/// Let live, and told all the same.
+pub(crate) fn standing_kept() -> Result {
+    standing("keep")
 }

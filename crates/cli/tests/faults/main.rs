@@ -7,7 +7,7 @@
 //! table      a reboot, a hand that meddles, a full conntrack table
 //! forged     packets that say they are somebody else's
 //! names      domain names: first packets, time, hostile answers, no agent
-//! audited    a shop under audit, enforced, and under audit again
+//! audited    a shop under audit, enforced, and under audit again; connections that stand when a policy comes
 //! unknown    a pod's first packets, before it is known and after
 //! processes  kill -9 while connections go on, two agents at once
 //! ```
@@ -53,6 +53,8 @@ const FAULTS: &[Fault] = &[
     ("names_have_their_time_and_are_not_believed_blindly", true, names::time_and_trust),
     ("a_shop_is_audited_and_enforced", false, audited::shop),
     ("nodes_that_audit", false, audited::nodes),
+    ("what_stands_under_audit_is_told_and_then_cut", false, audited::standing_cut),
+    ("what_stands_under_audit_is_told_and_then_kept", false, audited::standing_kept),
     ("a_pod_is_closed_until_it_is_known", false, unknown::closed_until_known),
     ("killed_at_any_moment", false, processes::killed_at_any_moment),
     ("two_agents_at_once", false, processes::two_at_once),

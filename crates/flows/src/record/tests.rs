@@ -50,6 +50,7 @@ fn strategy() -> impl Strategy<Value = Line> {
             node,
             isolated_by,
             decided_by,
+            standing: verdict == FlowVerdict::WouldDeny && suppressed % 2 == 0,
             audited,
             nearest,
             suppressed,
