@@ -36,6 +36,17 @@ fn explain_says_what_audited_policies_would_deny() {
 }
 
 #[test]
+fn an_agent_that_audits_all_denies_nothing_and_says_what_would_be() {
+    let denied = ["explain", "shop/web", "203.0.113.9:443", "-f", FOLDER];
+    wants(&denied, 1, &["DENIED", "isolated by web-egress"]);
+    let audits = [&denied[..], &["--mode=audit"]].concat();
+    wants(&audits, 0, &["ALLOWED", "audited: web-egress (policies.yaml:47) would deny it"]);
+    // What is so where all are enforced is the same, however they came to be audited.
+    let nightly = ["explain", "reports/nightly", "shop/db:5432", "-f", FOLDER, "--with-audited"];
+    wants(&[&nightly[..], &["--mode=audit"]].concat(), 1, &["DENIED", "isolated by default-deny, db-from-api"]);
+}
+
+#[test]
 fn tables_count_audited_policies_when_asked_to() {
     let flows = format!("{FOLDER}/flows.tsv");
     wants(&["verdicts", "--flows", &flows, "-f", FOLDER], 0, &[]);
