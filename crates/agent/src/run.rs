@@ -111,7 +111,7 @@ impl<T: Table> Agent<T> {
         let window = settings.window.clone();
         let state = State::of(settings.node.clone());
         Self {
-            state: if settings.mode == Mode::Audit { state.auditing() } else { state },
+            state: state.in_mode(settings.mode),
             current: None,
             settings,
             enforcer: Enforcer::new(table),

@@ -37,8 +37,8 @@ pub struct State {
     local: Option<Name>,
     /// Which objects became others since this was last asked; `None`: any.
     stirred: Option<BTreeSet<Key>>,
-    /// Whether every policy is audited, whatever it says.
-    audits_all: bool,
+    /// The agent's: whether policies go by what they say.
+    mode: Mode,
 }
 
 /// A node, and the number of the claim to each of its addresses.
@@ -114,10 +114,10 @@ impl State {
         Self { local: Some(node), ..Self::default() }
     }
 
-    /// The same, where every policy is audited, whatever it says.
+    /// The same, for an agent of this mode.
     #[must_use]
-    pub fn auditing(self) -> Self {
-        Self { audits_all: true, ..self }
+    pub fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 
     /// Takes a change. Says whether anything that policies can see became different: most updates of
@@ -181,12 +181,12 @@ impl State {
             }
             Object::Policy(mut object) => {
                 object.shrink_to_fit();
-                object.mode = if self.audits_all { Some(Mode::Audit) } else { object.mode };
+                object.mode = self.mode.over(object.mode);
                 self.policies.insert(object.id.clone(), Arc::new(object));
                 true
             }
             Object::ClusterPolicy(mut object) => {
-                object.mode = if self.audits_all { Some(Mode::Audit) } else { object.mode };
+                object.mode = self.mode.over(object.mode);
                 self.cluster_policies.insert((object.kind, object.name.clone()), object);
                 true
             }

@@ -169,7 +169,7 @@ fn what_policies_cannot_see_changes_nothing() {
 
 #[test]
 fn an_agent_that_audits_audits_everything() {
-    let mut state = State::default().auditing();
+    let mut state = State::default().in_mode(Mode::Audit);
     small().into_iter().for_each(|change| _ = state.apply(change));
     state.apply(Change::Set(Object::Policy(NetworkPolicy { mode: Some(Mode::Enforce), ..only("web", "other") })));
     let cluster = cluster(&state);

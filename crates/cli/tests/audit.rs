@@ -36,6 +36,17 @@ fn explain_says_what_audited_policies_would_deny() {
 }
 
 #[test]
+fn an_agent_that_audits_all_denies_nothing_and_says_what_would_be() {
+    let denied = ["explain", "shop/web", "203.0.113.9:443", "-f", FOLDER];
+    wants(&denied, 1, &["DENIED", "isolated by web-egress"]);
+    let audits = [&denied[..], &["--mode=audit"]].concat();
+    wants(&audits, 0, &["ALLOWED", "audited: web-egress (policies.yaml:47) would deny it"]);
+    // What is so where all are enforced is the same, however they came to be audited.
+    let nightly = ["explain", "reports/nightly", "shop/db:5432", "-f", FOLDER, "--with-audited"];
+    wants(&[&nightly[..], &["--mode=audit"]].concat(), 1, &["DENIED", "isolated by default-deny, db-from-api"]);
+}
+
+#[test]
 fn tables_count_audited_policies_when_asked_to() {
     let flows = format!("{FOLDER}/flows.tsv");
     wants(&["verdicts", "--flows", &flows, "-f", FOLDER], 0, &[]);
@@ -135,4 +146,29 @@ fn lines_of_what_stands_and_would_be_denied() {
         0,
         &["kind: NetworkPolicy", "# reports/nightly: seen once", "port: postgres"],
     );
+}
+
+/// A policy that is drafted for a namespace that is audited is audited there, and says so.
+#[test]
+fn suggest_says_what_will_be_audited() {
+    let text = |name: &str| std::fs::read_to_string(support::root().join(FOLDER).join(name)).unwrap();
+    let (cluster, log) = (text("cluster.yaml"), text("flows.jsonl"));
+    let suggest = |cluster: &str| {
+        let folder = Folder::with(&[("cluster.yaml", cluster), ("flows.jsonl", &log)]);
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        palisade().args(["suggest", &file("flows.jsonl"), "-f", &file("cluster.yaml")]).output().unwrap()
+    };
+    let output = suggest(&cluster);
+    let note = "note: audited, since their namespace is, so they deny nothing yet: shop/api, shop/db, shop/web";
+    support::wants(&output, 0, &[note]);
+    let yaml = String::from_utf8(output.stdout).unwrap();
+    let above = "# Audited, it denies nothing yet: the namespace shop says `palisade.dev/mode: audit`.\n\
+                 apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: ";
+    for (name, is_said) in [("api", true), ("db", true), ("web", true), ("nightly", false)] {
+        assert!(yaml.contains(&format!("  name: {name}\n")), "{yaml}");
+        assert_eq!(yaml.contains(&format!("{above}{name}\n")), is_said, "{name}: {yaml}");
+    }
+    // Where nothing is audited nothing is said of it.
+    let enforced = suggest(&cluster.replace("palisade.dev/mode: audit", "palisade.dev/mode: enforce"));
+    assert!(!said(&enforced).to_lowercase().contains("audited"), "{}", said(&enforced));
 }

@@ -158,7 +158,10 @@ fn what_was_denied_or_is_of_nobody_is_not_judged() {
 fn hubble_and_calico_say_the_same() {
     let hubble = r#"{"flow":{"time":"2026-03-01T12:00:00Z","verdict":"FORWARDED","IP":{"source":"10.244.2.21","destination":"10.244.1.11"},"l4":{"TCP":{"source_port":4,"destination_port":9090}},"source":{"identity":9000,"namespace":"monitoring","pod_name":"grafana"},"destination":{"identity":9001,"namespace":"ecommerce","pod_name":"api"},"Type":"L3_L4","node_name":"node-1","traffic_direction":"INGRESS","is_reply":false}}"#;
     let calico = r#"{"start_time":1772366400,"end_time":1772366700,"source_ip":null,"source_name":"-","source_name_aggr":"grafana*","source_namespace":"monitoring","source_type":"wep","dest_ip":null,"dest_name":"api","dest_name_aggr":"api","dest_namespace":"ecommerce","dest_port":9090,"dest_type":"wep","proto":"tcp","action":"allow","reporter":"dst","num_flows_started":1}"#;
-    for log in [hubble, calico] {
+    // A stream of events, with an empty line behind each.
+    let whisker = "data: {\"start_time\":\"2026-03-01T12:00:00Z\",\"end_time\":\"2026-03-01T12:00:15Z\",\"action\":\"Allow\",\"source_name\":\"grafana\",\"source_namespace\":\"monitoring\",\"dest_name\":\"api\",\"dest_namespace\":\"ecommerce\",\"protocol\":\"tcp\",\"dest_port\":9090,\"reporter\":\"Dst\"}\n\n";
+    let goldmane = r#"{"id":"1","flow":{"Key":{"sourceName":"grafana","sourceNamespace":"monitoring","sourceType":"WorkloadEndpoint","destName":"api","destNamespace":"ecommerce","destType":"WorkloadEndpoint","destPort":"9090","proto":"tcp","reporter":"Dst","action":"Allow"},"startTime":"1772366400","endTime":"1772366415","numConnectionsStarted":"1"}}"#;
+    for log in [hubble, calico, whisker, goldmane] {
         let mut command = palisade();
         command.args(["ready", "-", "-f", SHOP]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

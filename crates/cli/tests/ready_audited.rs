@@ -150,3 +150,28 @@ fn what_was_logged_as_would_deny_and_is_allowed_is_mended() {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
 }
+
+/// Where agents audit all, every policy is asked about, whatever it or its namespace says: nothing is enforced yet.
+#[test]
+fn of_agents_that_audit_all_every_policy_is_meant() {
+    const WEB: &str = "shop/web 203.0.113.9 [\"TCP 443\"]";
+    let (_folder, files, log) = changed(&example("cluster.yaml"), "", OLD);
+    let said = ready(&[&log, "-f", &files, "--mode=audit"]);
+    assert_eq!((said.code, &said.breaks[..]), (Some(1), &[NIGHTLY, WEB, CUSTOMER].map(str::to_owned)[..]));
+    assert_eq!(said.policies(), ["shop/default-deny", "shop/api-from-web", "shop/db-from-api", "shop/web-egress"]);
+    assert_eq!((&said.json["audited"], &said.json["deniedAlready"]), (&true.into(), &0.into()));
+    // By name one of them alone: none of the others is enforced.
+    let said = ready(&[&log, "-f", &files, "--mode=audit", "--policy", "shop/web-egress"]);
+    assert_eq!((said.policies(), &said.breaks[..]), (vec!["shop/web-egress"], &[WEB.to_owned()][..]));
+    // Cluster-wide ones too, which nobody asks about otherwise.
+    let wide = "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: no-reports}\n\
+                spec:\n  tier: Admin\n  priority: 1\n  subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: \
+                shop}}}\n  ingress:\n  - action: Deny\n    from: [{namespaces: {matchLabels: \
+                {kubernetes.io/metadata.name: reports}}}]\n";
+    let open = Folder::with(&[("cluster.yaml", &example("cluster.yaml")), ("wide.yaml", wide)]);
+    let said = ready(&[LOG, "-f", open.path().to_str().unwrap(), "--mode=audit"]);
+    assert_eq!((said.policies(), &said.breaks[..]), (vec!["no-reports"], &[NIGHTLY.to_owned()][..]));
+    // The agents' own default is the default here.
+    let (as_said, alone) = (ready(&[LOG, "-f", AUDIT, "--mode=enforce"]), ready(&[LOG, "-f", AUDIT]));
+    assert_eq!(as_said.json, alone.json);
+}

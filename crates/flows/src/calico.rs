@@ -1,4 +1,4 @@
-//! Calico's flow logs: the files that Felix writes, and what the flow log API of Goldmane gives through Whisker.
+//! Calico's flow logs: the files that Felix writes, and what Whisker's backend gives of Goldmane's flows.
 //!
 //! Both tell connections that are alike as one, over some minutes: pods whose names begin alike are `web-7c9f6d-*`,
 //! addresses may be left out, and who is no pod may be `pub` or `pvt` alone. A staged policy is Calico's audit: what
@@ -21,52 +21,55 @@ use crate::{
     record::{FlowDirection, FlowProtocol, FlowVerdict},
 };
 
-type Text<'a> = Option<Cow<'a, str>>;
+/// What Whisker calls the namespace of what is in none.
+const GLOBAL: &str = "Global";
+
+pub(crate) type Text<'a> = Option<Cow<'a, str>>;
 
 #[derive(Deserialize)]
-struct Log<'a> {
-    start_time: Time<'a>,
-    end_time: Option<Time<'a>>,
+pub(crate) struct Log<'a> {
+    pub(crate) start_time: Time<'a>,
+    pub(crate) end_time: Option<Time<'a>>,
     #[serde(borrow)]
-    action: Cow<'a, str>,
+    pub(crate) action: Cow<'a, str>,
     #[serde(borrow)]
-    reporter: Cow<'a, str>,
+    pub(crate) reporter: Cow<'a, str>,
     #[serde(borrow, alias = "protocol")]
-    proto: Cow<'a, str>,
-    source_ip: Option<IpAddr>,
+    pub(crate) proto: Cow<'a, str>,
+    pub(crate) source_ip: Option<IpAddr>,
     #[serde(borrow)]
-    source_name: Text<'a>,
+    pub(crate) source_name: Text<'a>,
     #[serde(borrow)]
-    source_name_aggr: Text<'a>,
+    pub(crate) source_name_aggr: Text<'a>,
     #[serde(borrow)]
-    source_namespace: Text<'a>,
+    pub(crate) source_namespace: Text<'a>,
     #[serde(borrow)]
-    source_type: Text<'a>,
+    pub(crate) source_type: Text<'a>,
     #[serde(borrow)]
-    source_labels: Option<Labels<'a>>,
-    dest_ip: Option<IpAddr>,
+    pub(crate) source_labels: Option<Labels<'a>>,
+    pub(crate) dest_ip: Option<IpAddr>,
     #[serde(borrow)]
-    dest_name: Text<'a>,
+    pub(crate) dest_name: Text<'a>,
     #[serde(borrow)]
-    dest_name_aggr: Text<'a>,
+    pub(crate) dest_name_aggr: Text<'a>,
     #[serde(borrow)]
-    dest_namespace: Text<'a>,
+    pub(crate) dest_namespace: Text<'a>,
     #[serde(borrow)]
-    dest_type: Text<'a>,
+    pub(crate) dest_type: Text<'a>,
     #[serde(borrow)]
-    dest_labels: Option<Labels<'a>>,
-    dest_port: Option<u16>,
-    num_flows_started: Option<u64>,
+    pub(crate) dest_labels: Option<Labels<'a>>,
+    pub(crate) dest_port: Option<u16>,
+    pub(crate) num_flows_started: Option<u64>,
     #[serde(borrow)]
-    policies: Option<Policies<'a>>,
+    pub(crate) policies: Option<Policies<'a>>,
     #[serde(borrow)]
-    host: Text<'a>,
+    pub(crate) host: Text<'a>,
 }
 
 /// Seconds since 1970, or RFC 3339.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Time<'a> {
+pub(crate) enum Time<'a> {
     Seconds(i64),
     Text(#[serde(borrow)] Cow<'a, str>),
 }
@@ -74,7 +77,7 @@ enum Time<'a> {
 /// `{"labels":["app=web"]}`, or `app=web | tier=front`.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Labels<'a> {
+pub(crate) enum Labels<'a> {
     List {
         #[serde(borrow)]
         labels: Vec<Cow<'a, str>>,
@@ -83,59 +86,66 @@ enum Labels<'a> {
 }
 
 #[derive(Deserialize)]
-struct Policies<'a> {
-    #[serde(borrow, default, alias = "pending")]
+pub(crate) struct Policies<'a> {
+    #[serde(borrow, default, alias = "pending", alias = "pendingPolicies")]
     pending_policies: Option<Vec<Hit<'a>>>,
 }
 
 /// `0|tier|namespace/tier.policy|deny|0`, or an object.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Hit<'a> {
+pub(crate) enum Hit<'a> {
     Text(#[serde(borrow)] Cow<'a, str>),
     Object {
-        #[serde(borrow)]
+        /// Left out where it is none.
+        #[serde(borrow, default)]
         action: Cow<'a, str>,
     },
 }
 
 /// Reads a line.
 pub(crate) fn read(text: &str) -> Result<Entry, LineError> {
-    let log: Log<'_> = json(text)?;
-    let direction = match log.reporter.to_ascii_lowercase().as_str() {
-        "src" => FlowDirection::Egress,
-        "dst" => FlowDirection::Ingress,
-        // What a host passes on, for policies of hosts.
-        "fwd" => return Ok(Entry::PassedOver(PassedOver::NoConnection)),
-        other => return Err(fault("reporter", format!("`{other}` is neither `src` nor `dst`"))),
-    };
-    let pending = log.policies.and_then(|policies| policies.pending_policies).unwrap_or_default();
-    let verdict = match log.action.to_ascii_lowercase().as_str() {
-        "allow" if pending.iter().any(Hit::denies) => FlowVerdict::WouldDeny,
-        "allow" => FlowVerdict::Accepted,
-        "deny" => FlowVerdict::Denied,
-        other => return Err(fault("action", format!("`{other}` is neither `allow` nor `deny`"))),
-    };
-    let first = log.start_time.read("start_time")?;
-    let last = match log.end_time {
-        Some(time) => time.read("end_time")?.max(first),
-        None => first,
-    };
-    let source = Named { name: log.source_name, aggregated: log.source_name_aggr, kind: log.source_type };
-    let destination = Named { name: log.dest_name, aggregated: log.dest_name_aggr, kind: log.dest_type };
-    Ok(Entry::Flow(Box::new(Flow {
-        source: source.end(log.source_namespace, log.source_labels, log.source_ip),
-        destination: destination.end(log.dest_namespace, log.dest_labels, log.dest_ip),
-        protocol: protocol(&log.proto)?,
-        port: log.dest_port.filter(|port| *port != 0),
-        direction,
-        verdict,
-        first,
-        last,
-        // None may have begun in a window in which an older one was used.
-        count: log.num_flows_started.unwrap_or(1).max(1),
-        node: told(log.host),
-    })))
+    json::<Log<'_>>(text)?.told()
+}
+
+impl Log<'_> {
+    /// What the line says.
+    pub(crate) fn told(self) -> Result<Entry, LineError> {
+        let direction = match self.reporter.to_ascii_lowercase().as_str() {
+            "src" => FlowDirection::Egress,
+            "dst" => FlowDirection::Ingress,
+            // What a host passes on, for policies of hosts.
+            "fwd" => return Ok(Entry::PassedOver(PassedOver::NoConnection)),
+            other => return Err(fault("reporter", format!("`{other}` is neither `src` nor `dst`"))),
+        };
+        let pending = self.policies.and_then(|policies| policies.pending_policies).unwrap_or_default();
+        let verdict = match self.action.to_ascii_lowercase().as_str() {
+            "allow" if pending.iter().any(Hit::denies) => FlowVerdict::WouldDeny,
+            "allow" => FlowVerdict::Accepted,
+            "deny" => FlowVerdict::Denied,
+            other => return Err(fault("action", format!("`{other}` is neither `allow` nor `deny`"))),
+        };
+        let first = self.start_time.read("start_time")?;
+        let last = match self.end_time {
+            Some(time) => time.read("end_time")?.max(first),
+            None => first,
+        };
+        let source = Named { name: self.source_name, aggregated: self.source_name_aggr, kind: self.source_type };
+        let destination = Named { name: self.dest_name, aggregated: self.dest_name_aggr, kind: self.dest_type };
+        Ok(Entry::Flow(Box::new(Flow {
+            source: source.end(self.source_namespace, self.source_labels, self.source_ip),
+            destination: destination.end(self.dest_namespace, self.dest_labels, self.dest_ip),
+            protocol: protocol(&self.proto)?,
+            port: self.dest_port.filter(|port| *port != 0),
+            direction,
+            verdict,
+            first,
+            last,
+            // None may have begun in a window in which an older one was used.
+            count: self.num_flows_started.unwrap_or(1).max(1),
+            node: said(self.host),
+        })))
+    }
 }
 
 impl Time<'_> {
@@ -168,7 +178,7 @@ impl Labels<'_> {
 }
 
 /// Text that says something: `-` says that there is nothing to say.
-fn told(text: Text<'_>) -> Option<String> {
+fn said(text: Text<'_>) -> Option<String> {
     text.filter(|text| !text.is_empty() && text != "-").map(Cow::into_owned)
 }
 
@@ -182,10 +192,11 @@ struct Named<'a> {
 
 impl Named<'_> {
     fn end(self, namespace: Text<'_>, labels: Option<Labels<'_>>, address: Option<IpAddr>) -> End {
-        let (kind, name) = (self.kind, told(self.name));
-        let (aggregated, namespace) = (told(self.aggregated), told(namespace));
+        let (kind, name) = (self.kind, said(self.name));
+        let (aggregated, namespace) = (said(self.aggregated), said(namespace));
         let subject = match (kind.as_deref(), namespace) {
-            (Some("wep") | None, Some(namespace)) => match name.or(aggregated) {
+            // No namespace is `Global` in Whisker's filters; no namespace of Kubernetes has a capital letter.
+            (Some("wep") | None, Some(namespace)) if namespace != GLOBAL => match name.or(aggregated) {
                 Some(pod) => Subject::Pod {
                     workload: labels.and_then(|labels| workload(&pod, &labels)),
                     namespace,
@@ -193,8 +204,8 @@ impl Named<'_> {
                 },
                 None => Subject::Address,
             },
-            // A host endpoint that Calico made has its node's name and this behind it.
-            (Some("hep"), _) => match name.or(aggregated) {
+            // Together it is told by its host; by itself by its own name, which has the host's in it where Calico made it.
+            (Some("hep"), _) => match aggregated.or(name) {
                 Some(name) => Subject::Node { node: name.strip_suffix("-auto-hep").unwrap_or(&name).to_owned() },
                 None => Subject::Address,
             },

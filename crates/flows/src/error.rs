@@ -33,6 +33,16 @@ impl fmt::Display for Fault {
     }
 }
 
+impl LineError {
+    /// The same, where what was read stands elsewhere in the line than its fields are called by.
+    pub(crate) fn renamed(self, rename: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Strange(Fault { field, why }) => Self::Strange(Fault { field: rename(&field), why }),
+            version @ Self::Version(_) => version,
+        }
+    }
+}
+
 /// A fault of one field.
 pub(crate) fn fault(field: impl Into<String>, why: impl Into<String>) -> LineError {
     LineError::Strange(Fault { field: field.into(), why: why.into() })

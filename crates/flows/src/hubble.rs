@@ -1,7 +1,8 @@
 //! Hubble's export: what `hubble observe -o jsonl` prints, and what Cilium's agent writes to files.
 //!
 //! A line is a `GetFlowsResponse` of Cilium's `observer.proto` in the JSON form of protocol buffers: numbers of
-//! 64 bits are strings there, and what has its default is left out. Hubble tells packets at each place that they
+//! 64 bits are strings there, and what has its default is left out. Up to 0.10, and as `HUBBLE_COMPAT=legacy-json-output`
+//! still, `hubble observe -o json` prints the flow alone. Hubble tells packets at each place that they
 //! pass, replies too. What counts here is a packet that opens a connection and that policies were asked about.
 
 use std::{borrow::Cow, net::IpAddr};
@@ -64,6 +65,11 @@ struct Packet<'a> {
     is_reply: Option<bool>,
     event_type: Option<EventType>,
     #[serde(borrow)]
+    trace_observation_point: Option<Cow<'a, str>>,
+    /// Told by newer Cilium alone.
+    #[serde(borrow)]
+    trace_reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     traffic_direction: Option<Cow<'a, str>>,
     /// In words since Cilium 1.11, as its number before.
     #[serde(borrow)]
@@ -87,6 +93,8 @@ struct Layer4 {
     icmp: Option<serde::de::IgnoredAny>,
     #[serde(rename = "ICMPv6")]
     icmpv6: Option<serde::de::IgnoredAny>,
+    igmp: Option<serde::de::IgnoredAny>,
+    vrrp: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +116,7 @@ struct Flags {
 #[serde(default)]
 struct Endpoint {
     identity: u32,
+    cluster_name: String,
     namespace: String,
     pod_name: String,
     workloads: Vec<Made>,
@@ -128,7 +137,16 @@ struct EventType {
 
 /// Reads a line.
 pub(crate) fn read(text: &str) -> Result<Entry, LineError> {
-    let response: Response<'_> = json(text)?;
+    told(json(text)?)
+}
+
+/// Reads a line that is a flow alone.
+pub(crate) fn read_flow(text: &str) -> Result<Entry, LineError> {
+    let alone = Response { flow: Some(json(text)?), lost_events: None, node_name: None, time: None };
+    told(alone).map_err(|error| error.renamed(|field| field.trim_start_matches("flow.").to_owned()))
+}
+
+fn told(response: Response<'_>) -> Result<Entry, LineError> {
     let Some(packet) = response.flow else {
         return match response.lost_events.and_then(|lost| lost.num_events_lost) {
             Some(Number::Number(lost)) => Ok(Entry::Lost(lost)),
@@ -158,14 +176,13 @@ pub(crate) fn read(text: &str) -> Result<Entry, LineError> {
         Some(other) => return Err(fault("flow.traffic_direction", format!("`{other}` is neither INGRESS nor EGRESS"))),
     };
     let time = packet.time.or(response.time).ok_or_else(|| fault("flow.time", "it is missing"))?;
-    // `cluster/node`, or the node alone.
     let node = packet.node_name.or(response.node_name);
-    let node = node.map(|name| name.rsplit('/').next().unwrap_or(&name).to_owned());
+    let at = node.as_deref().map(At::parse).unwrap_or_default();
     let (protocol, port) = carried(packet.l4.as_ref());
     let addresses = packet.ip.map_or((None, None), |ip| (ip.source, ip.destination));
     Ok(Entry::Flow(Box::new(Flow {
-        source: end(packet.source, addresses.0, node.as_deref()),
-        destination: end(packet.destination, addresses.1, node.as_deref()),
+        source: end(packet.source, addresses.0, at),
+        destination: end(packet.destination, addresses.1, at),
         protocol,
         port,
         direction,
@@ -173,13 +190,21 @@ pub(crate) fn read(text: &str) -> Result<Entry, LineError> {
         first: time,
         last: time,
         count: 1,
-        node,
+        node: at.node.map(str::to_owned),
     })))
 }
 
 /// Why a packet opens no connection that policies were asked about; `None` when it does.
 fn no_opening(packet: &Packet<'_>) -> Option<PassedOver> {
     if packet.kind.as_deref().is_some_and(|kind| kind != "L3_L4") {
+        return Some(PassedOver::NoConnection);
+    }
+    // What is told where it comes from (an endpoint, the network, an overlay, …) is told before policies are asked.
+    if packet.trace_observation_point.as_deref().is_some_and(|point| point.starts_with("FROM_")) {
+        return Some(PassedOver::NoVerdict);
+    }
+    // An ICMP error about a connection: of neither direction, and no policy is asked.
+    if packet.trace_reason.as_deref() == Some("RELATED") {
         return Some(PassedOver::NoConnection);
     }
     let dropped = packet.verdict.as_deref() == Some("DROPPED");
@@ -192,6 +217,8 @@ fn no_opening(packet: &Packet<'_>) -> Option<PassedOver> {
             return Some(PassedOver::NotByPolicy);
         }
     }
+    // Of a connection that stands it is told for certain which way a packet goes: that is how one is seen that is older
+    // than the record.
     match packet.is_reply {
         Some(true) => return Some(PassedOver::Reply),
         Some(false) => return None,
@@ -222,13 +249,37 @@ fn carried(l4: Option<&Layer4>) -> (FlowProtocol, Option<u16>) {
     let protocol = match (&l4.icmp, &l4.icmpv6) {
         (Some(_), _) => FlowProtocol::Icmp,
         (_, Some(_)) => FlowProtocol::Icmpv6,
+        _ if l4.igmp.is_some() => FlowProtocol::Other(2),
+        _ if l4.vrrp.is_some() => FlowProtocol::Other(112),
         _ => FlowProtocol::Other(255),
     };
     (protocol, None)
 }
 
-fn end(endpoint: Endpoint, address: Option<IpAddr>, node: Option<&str>) -> End {
-    let subject = match node {
+/// Who tells: `cluster/node`, or the node alone where the cluster has no name of its own.
+#[derive(Clone, Copy, Default)]
+struct At<'n> {
+    cluster: Option<&'n str>,
+    node: Option<&'n str>,
+}
+
+impl<'n> At<'n> {
+    fn parse(name: &'n str) -> Self {
+        match name.rsplit_once('/') {
+            Some((cluster, node)) => Self { cluster: Some(cluster), node: Some(node) },
+            None => Self { cluster: None, node: Some(name) },
+        }
+    }
+
+    /// Whether an end is of another cluster of a mesh, whose pods may have the names of this one's.
+    fn is_foreign(self, endpoint: &Endpoint) -> bool {
+        self.cluster.is_some_and(|own| !endpoint.cluster_name.is_empty() && endpoint.cluster_name != own)
+    }
+}
+
+fn end(endpoint: Endpoint, address: Option<IpAddr>, at: At<'_>) -> End {
+    let subject = match at.node {
+        _ if at.is_foreign(&endpoint) => Subject::Address,
         _ if !endpoint.pod_name.is_empty() && !endpoint.namespace.is_empty() => Subject::Pod {
             workload: endpoint.workloads.into_iter().find(|made| !made.name.is_empty()).map(workload),
             namespace: endpoint.namespace,

@@ -3,7 +3,8 @@
 //! ```text
 //! Palisade  record ──┐
 //! Hubble    hubble ──┼─► read ──► Entry: Flow… ──► fold ──► Connection…  by workload or by pod,
-//! Calico    calico ──┘                                      how often, first and last seen
+//! Calico    calico,  │                                      how often, first and last seen
+//!           goldmane ┘
 //! ```
 //!
 //! Pure: a line in, what it says out. The formats of others are read as they are documented: Cilium's `flow.proto` and
@@ -15,6 +16,7 @@ mod connection;
 mod error;
 mod flow;
 mod fold;
+mod goldmane;
 mod hubble;
 mod read;
 pub mod record;

@@ -7,7 +7,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use crate::{
     Connection, Flow, LineError, calico,
     error::{fault, json},
-    hubble,
+    goldmane, hubble,
     record::{FlowRecord, Line},
 };
 
@@ -59,33 +59,46 @@ impl fmt::Display for PassedOver {
 #[derive(Deserialize)]
 struct Marks {
     v: Option<IgnoredAny>,
-    flow: Option<IgnoredAny>,
+    flow: Option<FlowMarks>,
     lost_events: Option<IgnoredAny>,
     node_status: Option<IgnoredAny>,
     agent_event: Option<IgnoredAny>,
+    debug_event: Option<IgnoredAny>,
     reporter: Option<IgnoredAny>,
+    /// Of a flow of Hubble's alone.
+    event_type: Option<IgnoredAny>,
+}
+
+/// What tells the forms apart whose lines are a `flow`.
+#[derive(Deserialize)]
+struct FlowMarks {
+    #[serde(rename = "Key", alias = "key")]
+    key: Option<IgnoredAny>,
 }
 
 /// Reads a line of Palisade's flow log, of what `palisade flows --fold -o jsonl` prints, of Hubble's export or of
-/// Calico's flow logs, without its end.
+/// Calico's flow logs, without its end. A line of a stream of events (`data: {…}`), as Whisker's API gives it, too.
 ///
 /// # Errors
 /// When it is none of them, or has a field that says what nobody can mean.
 pub fn read(text: &str) -> Result<Entry, LineError> {
+    let text = text.strip_prefix("data:").unwrap_or(text).trim_start();
     // As they are written; the rest is found out by what is in it.
     if text.starts_with("{\"v\":") {
         return own(text);
     }
-    if text.starts_with("{\"flow\":") {
+    if text.starts_with("{\"flow\":{\"time\":") {
         return hubble::read(text);
     }
     let marks: Marks = json(text)?;
     match marks {
         Marks { v: Some(_), .. } => own(text),
+        Marks { flow: Some(FlowMarks { key: Some(_) }), .. } => goldmane::read(text),
         Marks { flow: Some(_), .. } | Marks { lost_events: Some(_), .. } | Marks { node_status: Some(_), .. } => {
             hubble::read(text)
         }
-        Marks { agent_event: Some(_), .. } => hubble::read(text),
+        Marks { agent_event: Some(_), .. } | Marks { debug_event: Some(_), .. } => hubble::read(text),
+        Marks { event_type: Some(_), .. } => hubble::read_flow(text),
         Marks { reporter: Some(_), .. } => calico::read(text),
         _ => Err(fault(
             "",

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use palisade_engine::model::Mode;
 
-use super::{FlowArguments, Format, InitArguments, Input, JournalArguments, NameArguments, PodArguments};
+use super::{FlowArguments, Format, InitArguments, Input, JournalArguments, ModeArgument, NameArguments, PodArguments};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -94,24 +93,6 @@ pub(crate) struct AgentArguments {
 
     #[command(flatten)]
     pub(crate) flows: FlowArguments,
-}
-
-/// `--mode`.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum ModeArgument {
-    /// Each is what its annotation says, or its namespace's: enforced, or audited
-    Enforce,
-    /// All are audited on this node, whatever they say
-    Audit,
-}
-
-impl From<ModeArgument> for Mode {
-    fn from(argument: ModeArgument) -> Self {
-        match argument {
-            ModeArgument::Enforce => Self::Enforce,
-            ModeArgument::Audit => Self::Audit,
-        }
-    }
 }
 
 /// `--established`.

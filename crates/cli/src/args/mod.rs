@@ -20,7 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use palisade_engine::model::Family;
 
 pub(crate) use self::{
-    audited::Audited,
+    audited::{Audited, ModeArgument},
     check::{Check, CheckFormat, FailOn},
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
     flows::{FlowArguments, Flows, FlowsFormat, JournalArguments, JournalFormat, JournalLevel, Logged},

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use palisade_engine::model::{DomainName, Resolved};
 
-use super::{Audited, FamilyArgument, Format, Input};
+use super::{Audited, FamilyArgument, Format, Input, ModeArgument};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -19,6 +19,7 @@ Examples:
   palisade explain prod/frontend prod/database:5432 -f manifests/
   palisade why prod/deploy/web 203.0.113.9:443 -f manifests/
   palisade explain web/client prod/svc/api:80 -f manifests/
+  palisade explain web/client prod/api:8080 --mode=audit -f manifests/      where nothing is enforced yet
   kubectl get ns,no,po,svc,netpol -A -o yaml | palisade explain web/client prod/api:8080 -f -")]
 pub(crate) struct Explain {
     /// Who opens the connection
@@ -40,6 +41,10 @@ pub(crate) struct Explain {
 
     #[command(flatten)]
     pub(crate) audited: Audited,
+
+    /// As an agent of this mode answers: one that audits denies nothing, and says what would be denied
+    #[arg(long, default_value = "enforce")]
+    pub(crate) mode: ModeArgument,
 
     /// The form of the answer
     #[arg(short, long, default_value = "text")]

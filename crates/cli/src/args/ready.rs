@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Format, Input};
+use super::{Format, Input, ModeArgument};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -18,6 +18,7 @@ Examples:
   palisade ready flows.jsonl -f manifests/
   palisade ready node-*.jsonl -f manifests/ --policy prod/default-deny
   palisade ready flows.jsonl                                 the live cluster's audited policies
+  palisade ready flows.jsonl --mode=audit                    all of them, where agents audit all
   palisade ready flows.jsonl --policy prod/default-deny      beside the policies of the live cluster
   hubble observe -o jsonl --last 10000 | palisade ready - -f manifests/")]
 pub(crate) struct Ready {
@@ -29,6 +30,10 @@ pub(crate) struct Ready {
     /// [default: those that are audited; if none is, all NetworkPolicies of the input]
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Vec<String>,
+
+    /// The mode of the agents: `audit` where they are `palisade agent --mode=audit`, so that no policy is enforced yet
+    #[arg(long, default_value = "enforce")]
+    pub(crate) mode: ModeArgument,
 
     #[command(flatten)]
     pub(crate) input: Input,

@@ -18,7 +18,8 @@ use self::{report::Report, text::Printer};
 use crate::{
     args::{Explain, Format},
     endpoint::{Case, Resolver, ServiceHop, cases, parse_end, parse_target},
-    input, screen,
+    input::{self, Read},
+    screen,
 };
 
 /// Runs the subcommand.
@@ -26,9 +27,9 @@ pub(crate) fn run(arguments: &Explain) -> Result<ExitCode> {
     input::once_from_stdin(&arguments.input, None)?;
     let from = parse_end(&arguments.from)?;
     let target = parse_target(&arguments.to)?;
-    let read = input::cluster_with(&arguments.input, &arguments.resolve)?;
-    let cluster = &read.cluster;
-    let resolver = Resolver { cluster, namespace: &read.namespace };
+    let Read { cluster, excerpts, namespace } = input::cluster_with(&arguments.input, &arguments.resolve)?;
+    let cluster = &cluster.in_mode(arguments.mode.into());
+    let resolver = Resolver { cluster, namespace: &namespace };
     let from = resolver.source(&from)?;
     let (to, service) = resolver.destination(&target)?;
     let mut cases = cases(&resolver, &from, &to, arguments.family.map(Into::into))?;
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &Explain) -> Result<ExitCode> {
     match arguments.output {
         Format::Json => screen::out_json(&serde_json::json!({ "verdict": answer.word, "connections": reports }))?,
         Format::Text => {
-            let printer = Printer { excerpts: &read.excerpts, sources: cluster.sources(), width: screen::width() };
+            let printer = Printer { excerpts: &excerpts, sources: cluster.sources(), width: screen::width() };
             let text = match reports.as_slice() {
                 [only] => printer.print(only),
                 several => {

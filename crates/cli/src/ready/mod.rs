@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Ready) -> Result<ExitCode> {
         bail!("standard input (`-`) can be read only once: give all but one of them as a file");
     }
     let understood = input::reading(&arguments.input)?;
-    let asked = Asked::of(understood.reading.inventory, &arguments.policy, &understood.namespace)?;
+    let asked = Asked::of(understood.reading.inventory, arguments, &understood.namespace)?;
     let (connections, tally) = observed::read(&arguments.flows)?;
     let seen = Observed::of(&asked.cluster, &connections, tally);
     seen.told();
@@ -64,13 +64,14 @@ struct Asked {
 }
 
 impl Asked {
-    /// The policies that were typed; else the audited ones; else, where there are none, all NetworkPolicies.
+    /// The policies that were typed; else the audited ones, all of them where agents audit all; else, where there are
+    /// none, all NetworkPolicies.
     ///
     /// # Errors
     /// When the input does not have them.
-    fn of(inventory: Inventory, typed: &[String], namespace: &str) -> Result<Self> {
-        let cluster = input::changed(inventory.clone())?;
-        let named = describe::named(&cluster, typed, namespace)?;
+    fn of(inventory: Inventory, arguments: &Ready, namespace: &str) -> Result<Self> {
+        let cluster = input::changed(inventory.clone())?.in_mode(arguments.mode.into());
+        let named = describe::named(&cluster, &arguments.policy, namespace)?;
         if named.is_empty() && cluster.has_audited() {
             return Ok(Self { meant: audited(&cluster), cluster, by_mode: true });
         }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Result, bail};
 use palisade_engine::{
     Outcome, PolicyProgram,
-    model::{Cluster, Direction, Endpoint, Flow, ObjectRef, PodId, Side, Traffic},
+    model::{Cluster, Direction, Endpoint, Flow, Mode, ObjectRef, PodId, Side, Traffic},
 };
 use palisade_lint::Subject;
 use palisade_suggest::{Options, Suggestion, suggest};
@@ -54,11 +54,13 @@ pub(crate) fn run(arguments: &Suggest) -> Result<ExitCode> {
     let program = PolicyProgram::compile(&after).with_audited();
     replay(&after, &program, &observed)?;
     expect(&after, &program, &mut suggestion);
+    let audited = audited(&after, &mut suggestion);
     screen::out_bytes(suggestion.to_yaml().as_bytes())?;
     for wider in suggestion.wider.iter().chain(&beside(&after, &program, &suggestion)) {
         screen::note(&format!("allowed though never seen: {wider}"));
     }
     for (names, what) in [
+        (&audited, "audited, since their namespace is, so they deny nothing yet"),
         (&suggestion.unseen, "nothing was seen of, and no policy is suggested for"),
         (&suggestion.closed, "nothing was seen of, and nothing is allowed to or from"),
     ] {
@@ -140,6 +142,23 @@ fn expect(cluster: &Cluster, program: &PolicyProgram, suggestion: &mut Suggestio
             }
         }
     }
+}
+
+/// The suggested policies that are audited where they are applied, since their namespace is: they say so themselves.
+fn audited(cluster: &Cluster, suggestion: &mut Suggestion) -> Vec<String> {
+    let audited = cluster.policies().filter(|(id, _)| cluster.mode_of((*id).into()) == Mode::Audit);
+    let audited: BTreeSet<&ObjectRef> = audited.map(|(_, policy)| &policy.id).collect();
+    let mut names = Vec::new();
+    for suggested in suggestion.policies.iter_mut().filter(|suggested| audited.contains(&suggested.policy.id)) {
+        let namespace = &suggested.policy.id.namespace;
+        let annotation = format!("{}: {}", Mode::ANNOTATION, Mode::Audit);
+        suggested
+            .remarks
+            .above
+            .push(format!("Audited, it denies nothing yet: the namespace {namespace} says `{annotation}`."));
+        names.push(suggested.policy.id.to_string());
+    }
+    names
 }
 
 /// Policies of the input that select pods of the suggested ones: policies add up, so what they allow stays allowed.

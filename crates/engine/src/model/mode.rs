@@ -1,10 +1,11 @@
 //! Whether a policy is enforced or only audited: the annotation `palisade.dev/mode`.
 //!
 //! ```text
-//! a policy's own annotation ──► else, of a NetworkPolicy, its namespace's ──► else enforced
+//! an agent that audits all ──► else a policy's own annotation ──► else, of a NetworkPolicy, its namespace's
+//!                                                             ──► else enforced
 //! ```
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{Cluster, PolicyRef};
 
@@ -38,6 +39,15 @@ impl Mode {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == text)
     }
+
+    /// What a policy that says this of itself is taken to say by an agent of this mode: one that audits audits every
+    /// policy, one that enforces goes by what they say.
+    pub fn over(self, said: Option<Self>) -> Option<Self> {
+        match self {
+            Self::Audit => Some(self),
+            Self::Enforce => said,
+        }
+    }
 }
 
 impl fmt::Display for Mode {
@@ -58,6 +68,17 @@ impl Cluster {
             PolicyRef::Cluster(id) => self.cluster_policy(id).mode,
         };
         said.unwrap_or_default()
+    }
+
+    /// The same cluster as an agent of this mode takes it.
+    #[must_use]
+    pub fn in_mode(mut self, mode: Mode) -> Self {
+        // Of what stays as it is nothing is copied.
+        if mode == Mode::Audit {
+            self.parts.policies.iter_mut().map(Arc::make_mut).for_each(|policy| policy.mode = mode.over(policy.mode));
+            self.parts.cluster_policies.iter_mut().for_each(|policy| policy.mode = mode.over(policy.mode));
+        }
+        self
     }
 
     /// Whether some policy is audited.
