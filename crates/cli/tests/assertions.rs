@@ -253,7 +253,13 @@ fn mistakes_in_a_file_are_shown_where_they_are() {
     let (code, _, err) = fed("tests: []", &["-f", "-"]);
     assert!(code == 2 && err.contains("only once"), "{err}");
     let output = palisade().args(["test", "nowhere.yaml", "-f", FOLDER]).output().unwrap();
-    assert!(output.status.code() == Some(2) && said(&output).contains("cannot read nowhere.yaml"), "{}", said(&output));
+    assert!(output.status.code() == Some(2), "{}", said(&output));
+    assert!(said(&output).contains("cannot read nowhere.yaml: there is no such file\n"), "{}", said(&output));
+    // Manifests in place of tests: one mistake for each object, whatever else a test would have.
+    let object = "apiVersion: v1\nkind: Pod\nspec: {}\n";
+    let (code, _, err) = fed(&format!("{object}---\n{object}"), &["-f", FOLDER]);
+    assert!(code == 2 && err.contains("kind `Pod` is not PolicyTest"), "{err}");
+    assert_eq!(err.matches("error[TEST]").count(), 2, "{err}");
     let (code, _, err) = fed("tests:\n- name: a\n  deny: {from: a, to: b}\n", &["-f", FOLDER, "--filter", "x"]);
     assert!(code == 2 && err.contains("no test has `x` in its name"), "{err}");
 }
