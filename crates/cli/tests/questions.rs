@@ -121,6 +121,14 @@ fn names_that_are_not_there() {
     wants(&["prod/web-1:80", "prod/db:80"], 2, &["a port belongs to the end that receives"]);
 }
 
+/// Where no rule speaks, the policies that isolate are the lines that say so.
+#[test]
+fn a_default_deny_is_shown_with_its_line() {
+    let arguments = ["bookshop/visitor", "bookshop/web:80", "-f", "examples/recipes/01-deny-all-to-an-application"];
+    let output = palisade().arg("explain").args(arguments).output().unwrap();
+    support::wants(&output, 1, &["isolated by web-takes-nobody (policies.yaml:2), no rule allows it"]);
+}
+
 #[test]
 fn json_says_what_the_text_says() {
     let output = ask(&["prod/web-2", "prod/svc/db:pg", "-o", "json"]);
