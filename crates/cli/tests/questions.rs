@@ -129,6 +129,14 @@ fn a_default_deny_is_shown_with_its_line() {
     support::wants(&output, 1, &["isolated by web-takes-nobody (policies.yaml:2), no rule allows it"]);
 }
 
+/// A folder of several clusters: a screen of contradictions, and not one for each object.
+#[test]
+fn of_many_contradictions_a_few_are_shown() {
+    let output = palisade().args(["connections", "-R", "-f", "examples"]).output().unwrap();
+    support::wants(&output, 2, &["error[CONFLICT]", "more places, which `palisade check` lists", "`palisade diff`"]);
+    assert_eq!(said(&output).matches("error[CONFLICT]").count(), 5);
+}
+
 #[test]
 fn json_says_what_the_text_says() {
     let output = ask(&["prod/web-2", "prod/svc/db:pg", "-o", "json"]);
