@@ -6,7 +6,8 @@ cargo mutants --version >/dev/null 2>&1 || { echo 'cargo-mutants is missing: car
 # A hundredth of the random clusters kills nearly what all of them kill, in a hundredth of the time.
 export PALISADE_CLUSTERS="${PALISADE_CLUSTERS:-100}"
 exec cargo mutants \
-	--file 'crates/engine/src/compile/*.rs' --file 'crates/engine/src/verdict.rs' --file 'crates/engine/src/sets/*.rs' \
+	--file 'crates/engine/src/compile/*.rs' --file 'crates/engine/src/verdict.rs' \
+	--file 'crates/engine/src/matching.rs' --file 'crates/engine/src/sets/*.rs' \
 	--file 'crates/engine/src/connections/*.rs' --file 'crates/engine/src/diff.rs' --file 'crates/engine/src/diff/*.rs' \
 	--file 'crates/nftables/src/plan/*.rs' \
 	--test-package palisade-engine --test-package palisade-nftables --timeout 120 "$@" \

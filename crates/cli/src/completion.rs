@@ -27,7 +27,8 @@ pub(crate) fn man(arguments: &Man) -> Result<ExitCode> {
         command = found.with_context(|| format!("`{title}` has no command `{name}`; see `{title} --help`"))?;
         title = format!("{title} {name}");
     }
-    let page = clap_mangen::Man::new(command).title(title.replace(' ', "-"));
+    let source = concat!("palisade ", env!("CARGO_PKG_VERSION"));
+    let page = clap_mangen::Man::new(command).title(title.replace(' ', "-")).source(source);
     let mut text = Vec::new();
     page.render(&mut text).context("cannot make the page")?;
     screen::out_bytes(&text)?;

@@ -23,6 +23,9 @@ use crate::{
 /// Of files that name none, and on the command line beside them.
 const DEFAULT_NAMESPACE: &str = "default";
 
+/// How many contradictions of an input are shown: a folder of several clusters has one for each object.
+const CONFLICTS_SHOWN: usize = 5;
+
 /// A cluster, and the texts it came from.
 pub(crate) struct Read {
     pub(crate) cluster: Cluster,
@@ -245,8 +248,16 @@ fn consistent(reading: Reading) -> Result<(Cluster, Texts)> {
         Ok(cluster) => Ok((cluster, texts)),
         Err(conflicts) => {
             let diagnostics: Vec<Diagnostic> = conflicts.iter().map(Diagnostic::from).collect();
-            show_all(&diagnostics, &sources, &texts);
-            Err(anyhow!("no answer from an input that contradicts itself"))
+            let shown = diagnostics.get(..CONFLICTS_SHOWN).unwrap_or(&diagnostics);
+            show_all(shown, &sources, &texts);
+            let rest = diagnostics.len() - shown.len();
+            if rest == 0 {
+                return Err(anyhow!("no answer from an input that contradicts itself"));
+            }
+            Err(anyhow!(
+                "no answer from an input that contradicts itself in {rest} more places, which `palisade check` lists: \
+                 if it holds several states of a cluster, give one with -f, or compare two with `palisade diff`"
+            ))
         }
     }
 }

@@ -12,7 +12,10 @@
 mod properties;
 mod support;
 
-use std::{io::Write as _, process::Stdio};
+use std::{
+    io::{ErrorKind, Write as _},
+    process::Stdio,
+};
 
 use serde_json::Value;
 use support::{palisade, said};
@@ -26,7 +29,9 @@ fn fed(text: &str, arguments: &[&str]) -> (i32, String, String) {
     let mut child = palisade();
     child.args(["test", "-"]).args(arguments);
     let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    // One that has its answer without reading may be gone already.
+    let written = child.stdin.take().unwrap().write_all(text.as_bytes());
+    assert!(written.is_ok() || written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe));
     let output = child.wait_with_output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
@@ -253,7 +258,13 @@ fn mistakes_in_a_file_are_shown_where_they_are() {
     let (code, _, err) = fed("tests: []", &["-f", "-"]);
     assert!(code == 2 && err.contains("only once"), "{err}");
     let output = palisade().args(["test", "nowhere.yaml", "-f", FOLDER]).output().unwrap();
-    assert!(output.status.code() == Some(2) && said(&output).contains("cannot read nowhere.yaml"), "{}", said(&output));
+    assert!(output.status.code() == Some(2), "{}", said(&output));
+    assert!(said(&output).contains("cannot read nowhere.yaml: there is no such file\n"), "{}", said(&output));
+    // Manifests in place of tests: one mistake for each object, whatever else a test would have.
+    let object = "apiVersion: v1\nkind: Pod\nspec: {}\n";
+    let (code, _, err) = fed(&format!("{object}---\n{object}"), &["-f", FOLDER]);
+    assert!(code == 2 && err.contains("kind `Pod` is not PolicyTest"), "{err}");
+    assert_eq!(err.matches("error[TEST]").count(), 2, "{err}");
     let (code, _, err) = fed("tests:\n- name: a\n  deny: {from: a, to: b}\n", &["-f", FOLDER, "--filter", "x"]);
     assert!(code == 2 && err.contains("no test has `x` in its name"), "{err}");
 }

@@ -95,3 +95,34 @@ fn every_command_has_a_page() {
     }
     assert!(count >= 10, "{help}");
 }
+
+/// Where a page links to: what stands behind `](`, outside of blocks of code.
+fn links(page: &str) -> Vec<&str> {
+    let prose = page.split("\n```").step_by(2);
+    let targets = prose.flat_map(|text| text.split("](").skip(1)).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target).collect()
+}
+
+/// No page links to a file that has moved.
+#[test]
+fn links_lead_to_what_is_there() {
+    let mut found = Vec::new();
+    for folder in ["docs", "examples", "deploy"] {
+        pages(&root().join(folder), &mut found);
+    }
+    let beside = std::fs::read_dir(root()).unwrap().flatten().map(|entry| entry.path());
+    found.extend(beside.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    let (mut followed, mut dead) = (0, Vec::new());
+    for path in found {
+        let page = std::fs::read_to_string(&path).unwrap();
+        for link in links(&page).into_iter().filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let target = link.split('#').next().unwrap_or(link);
+            followed += 1;
+            if !path.parent().unwrap().join(target).exists() {
+                dead.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "links to nothing:\n{}", dead.join("\n"));
+    assert!(followed > 200, "the pages have lost their links: {followed}");
+}

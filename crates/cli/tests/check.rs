@@ -220,6 +220,9 @@ fn explain_prints_the_page() {
         let page = std::fs::read_to_string(root().join("docs/lints/NP103.md")).unwrap();
         assert_eq!(out(&output), page);
     }
+    let list = check(&[], &["--explain", "list"]);
+    assert_eq!(code(&list), 0);
+    assert!(out(&list).contains("  NP204  namespace-name-label\n"), "{}", out(&list));
     let unknown = check(&[], &["--explain", "NP999"]);
     assert_eq!(code(&unknown), 2);
     assert!(String::from_utf8(unknown.stderr).unwrap().contains("NP204  namespace-name-label"));

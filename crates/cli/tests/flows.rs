@@ -235,3 +235,14 @@ fn what_a_fold_leaves_out_is_told() {
     let none = flows(&["docs/reference/flows.jsonl", "--fold", "--port", "1"]);
     assert_eq!(none.status.code(), Some(1), "{}", said(&none));
 }
+
+/// A file that is no flow log at all does not fill the screen.
+#[test]
+fn of_many_lines_that_are_none_a_few_are_told() {
+    let readme = root().join("README.md");
+    let output = flows(&[readme.to_str().unwrap()]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(text.matches("this is no line of a flow log").count(), 10, "{text}");
+    assert!(text.contains("more lines could not be read"), "{text}");
+}

@@ -119,6 +119,27 @@ fn names_that_are_not_there() {
     wants(&["prod/web-1", "prod/db:http"], 2, &["no port named `http`; it names pg (TCP 5432), dns (UDP 53)"]);
     wants(&["prod/web-1", "prod/db:"], 2, &["no port behind the `:`"]);
     wants(&["prod/web-1:80", "prod/db:80"], 2, &["a port belongs to the end that receives"]);
+    wants(&["prod/web-1", "prod/db:-1"], 2, &["`-1` is no port"]);
+    wants(&["prod/web-1", "prod/db:80-90"], 2, &["`80-90` is no port"]);
+    wants(&["prod/web-1", "prod/svc/zzz:80"], 2, &["no svc `zzz` in namespace prod; it has prod/svc/db,"]);
+    wants(&["prod/web-1", "prod/sts/zzz:80"], 2, &["it has no sts, but prod/"]);
+    wants(&["prod/web-1", "www.example.com:443"], 2, &["whoever is outside of the cluster is named by an address"]);
+}
+
+/// Where no rule speaks, the policies that isolate are the lines that say so.
+#[test]
+fn a_default_deny_is_shown_with_its_line() {
+    let arguments = ["bookshop/visitor", "bookshop/web:80", "-f", "examples/recipes/01-deny-all-to-an-application"];
+    let output = palisade().arg("explain").args(arguments).output().unwrap();
+    support::wants(&output, 1, &["isolated by web-takes-nobody (policies.yaml:2), no rule allows it"]);
+}
+
+/// A folder of several clusters: a screen of contradictions, and not one for each object.
+#[test]
+fn of_many_contradictions_a_few_are_shown() {
+    let output = palisade().args(["connections", "-R", "-f", "examples"]).output().unwrap();
+    support::wants(&output, 2, &["error[CONFLICT]", "more places, which `palisade check` lists", "`palisade diff`"]);
+    assert_eq!(said(&output).matches("error[CONFLICT]").count(), 5);
 }
 
 #[test]

@@ -158,7 +158,8 @@ fn completions_and_man_pages() {
         assert!(run_unbounded(&["completion", shell]).contains("palisade"));
     }
     assert!(run_unbounded(&["man"]).contains(".TH"));
-    assert!(run_unbounded(&["man", "lab", "run"]).contains("palisade-lab-run"));
+    let page = run_unbounded(&["man", "lab", "run"]);
+    assert!(page.contains(".TH palisade-lab-run 1  \"palisade "), "{page}");
 }
 
 fn run_unbounded(arguments: &[&str]) -> String {

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     compile::{Action, Counting, PolicyProgram},
+    matching::Certainty,
     model::{Cluster, Direction, Flow, PolicyRef},
     sets::TrafficSet,
-    verdict::{Certainty, Half, Outcome, exemption, judging},
+    verdict::{Half, Outcome, exemption, judging},
 };
 
 /// What enforcing the audited policies would do to a flow that passes one end.

@@ -10,9 +10,10 @@ use crate::{
         Action, Counting, Otherwise, Peers, PolicyProgram, Ports, Rule, RuleId, RulePeer, RulePort, RulePorts, Tier,
         TierRules,
     },
+    matching::{Certainty, family, other_end},
     model::{Cluster, Direction, Endpoint, Flow, IpBlock, Name, Peer, PodId, PolicyId, PolicyRef, Traffic},
     sets::TrafficSet,
-    verdict::{Certainty, Half, Matched, Verdict, exemption, family, judging, other_end, subject_pod},
+    verdict::{Half, Matched, Verdict, exemption, judging, subject_pod},
 };
 
 /// A verdict with everything that led to it.

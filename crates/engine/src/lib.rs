@@ -20,6 +20,7 @@ pub mod cover;
 pub mod diff;
 pub mod explain;
 pub mod live;
+mod matching;
 pub mod model;
 pub mod sets;
 pub mod strangers;

@@ -83,7 +83,7 @@ pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
 
-    /// What a rule finds, why it is bad, and what to write instead
+    /// What a rule finds, why it is bad, and what to write instead; `list` names all rules
     #[arg(long, value_name = "CODE", exclusive = true)]
     pub(crate) explain: Option<String>,
 

@@ -3,23 +3,26 @@
 use super::report::{DirectionReport, Report, State, WorkloadReport};
 use crate::{
     connections::columns,
-    screen::{BAD, GOOD, MIXED, shortened, styled},
+    screen::{BAD, GOOD, MIXED, hanging, shortened, styled},
 };
 
 /// How many policies of one direction are named.
 const POLICIES: usize = 3;
 
+/// Stands in the table for a line that is as wide as the page, so that no column is made as wide as that. No
+/// workload's row begins with it: they are indented.
+const HEADING: &str = "=";
+
 /// A table by namespace, then what it comes to.
 pub(crate) fn print(report: &Report, newly_open: &[(String, String)], with_baseline: bool, width: usize) -> String {
+    let mut headings = Vec::new();
     let mut rows: Vec<[String; 3]> = vec![["WORKLOAD".into(), "INGRESS".into(), "EGRESS".into()]];
     for namespace in &report.namespaces {
         let of = namespace.workloads.len();
         let count = if of == 1 { "1 workload".to_owned() } else { format!("{of} workloads") };
-        rows.push([
-            format!("{}  {:.0} %, {count}", namespace.namespace, namespace.percent),
-            String::new(),
-            String::new(),
-        ]);
+        let heading = format!("{}  {:.0} %, {count}", namespace.namespace, namespace.percent);
+        headings.push(hanging("", &heading, 2, width));
+        rows.push([HEADING.to_owned(), String::new(), String::new()]);
         for workload in &namespace.workloads {
             rows.push([
                 format!("  {}", name(workload)),
@@ -28,7 +31,13 @@ pub(crate) fn print(report: &Report, newly_open: &[(String, String)], with_basel
             ]);
         }
     }
-    let mut text = columns(&rows, width);
+    let mut headings = headings.into_iter();
+    let mut text = String::new();
+    for line in columns(&rows, width).lines() {
+        let heading = if line == HEADING { headings.next() } else { None };
+        text.push_str(heading.as_deref().unwrap_or(line));
+        text.push('\n');
+    }
     let style = match report.percent {
         all if all >= 100.0 => GOOD,
         none if none <= 0.0 => BAD,

@@ -46,7 +46,7 @@ fn text(findings: &[Finding], width: usize) -> String {
         let line = hanging(&lead, found, lead.len(), width);
         text.push_str(&format!("{} {}\n", styled(style, word), line.get(6..).unwrap_or_default()));
         if let Some(mend) = mend {
-            text.push_str(&format!("{}\n", hanging("       = ", mend, 9, width)));
+            text.push_str(&format!("{}\n", hanging("      = ", mend, 8, width)));
         }
     }
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();

@@ -147,7 +147,8 @@ pub(crate) fn parse_port(text: &str) -> Result<PortName> {
             found => found,
         },
     };
-    if port.bytes().all(|byte| byte.is_ascii_digit()) {
+    // A name has a letter, or it is none.
+    if !port.bytes().any(|byte| byte.is_ascii_alphabetic()) {
         return match port.parse::<u16>() {
             Ok(number) if number > 0 => Ok(PortName::Number(number, protocol.unwrap_or(Protocol::Tcp))),
             _ => bail!("`{port}` is no port: a number from 1 to 65535, or a port's name"),

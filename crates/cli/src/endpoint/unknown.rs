@@ -57,10 +57,18 @@ fn hint(cluster: &Cluster, kind: Kind, wanted: &ObjectRef) -> String {
             "the input has no nodes",
         );
     }
-    let here = all.iter().filter(|known| known.namespace == *wanted.namespace).map(|known| known.typed.clone());
-    let here: Vec<String> = here.collect();
+    if kind == Kind::Pod && wanted.name.contains('.') {
+        return "whoever is outside of the cluster is named by an address, as 203.0.113.9".to_owned();
+    }
+    let here: Vec<&Known> = all.iter().filter(|known| known.namespace == *wanted.namespace).collect();
+    // Who names no kind may have meant any.
+    let meant = here.iter().filter(|known| kind == Kind::Pod || known.kind == kind).map(|known| known.typed.clone());
+    let meant: Vec<String> = meant.collect();
+    if !meant.is_empty() {
+        return listed("it has", meant.into_iter(), "");
+    }
     if !here.is_empty() {
-        return listed("it has", here.into_iter(), "");
+        return listed(&format!("it has no {kind}, but"), here.iter().map(|known| known.typed.clone()), "");
     }
     let mut namespaces: Vec<String> = all.into_iter().map(|known| known.namespace).collect();
     namespaces.sort();
@@ -71,28 +79,34 @@ fn hint(cluster: &Cluster, kind: Kind, wanted: &ObjectRef) -> String {
 
 /// Something that can be an end, as it is typed.
 struct Known {
+    kind: Kind,
     namespace: String,
     name: String,
     typed: String,
 }
 
 fn names(cluster: &Cluster) -> Vec<Known> {
-    let known =
-        |id: &ObjectRef, typed: String| Known { namespace: id.namespace.to_string(), name: id.name.to_string(), typed };
+    let known = |kind, id: &ObjectRef, typed: String| Known {
+        kind,
+        namespace: id.namespace.to_string(),
+        name: id.name.to_string(),
+        typed,
+    };
     let mut names: Vec<Known> = Vec::new();
     for (_, pod) in cluster.pods().filter(|(_, pod)| pod.is_live()) {
         if !pod.stand_in {
-            names.push(known(&pod.id, pod.id.to_string()));
+            names.push(known(Kind::Pod, &pod.id, pod.id.to_string()));
         }
         if let Some((kind, name)) = &pod.workload {
             names.push(known(
+                Kind::Workload(*kind),
                 &ObjectRef::new(pod.id.namespace.clone(), name.clone()),
                 format!("{}/{kind}/{name}", pod.id.namespace),
             ));
         }
     }
     for service in cluster.services() {
-        names.push(known(&service.id, format!("{}/svc/{}", service.id.namespace, service.id.name)));
+        names.push(known(Kind::Service, &service.id, format!("{}/svc/{}", service.id.namespace, service.id.name)));
     }
     names.sort_by(|a, b| a.typed.cmp(&b.typed));
     names.dedup_by(|a, b| a.typed == b.typed);

@@ -104,6 +104,11 @@ impl Printer<'_> {
             State::Denied if half.isolated_by.is_empty() => "rules of cluster-wide policies deny it".to_owned(),
             State::Undetermined if half.isolated_by.is_empty() => "it cannot be told".to_owned(),
             State::Allowed => format!("isolated by {}", policies(&half.isolated_by)),
+            // There is no rule to point at: the policies themselves are the lines that say so.
+            State::Denied if half.rules.is_empty() => {
+                let places: Vec<String> = half.isolated_by.iter().map(|policy| self.policy(policy)).collect();
+                format!("isolated by {}, no rule allows it", shortened(&places, ", ", 4))
+            }
             State::Denied => format!("isolated by {}, no rule allows it", policies(&half.isolated_by)),
             State::Undetermined => {
                 format!("isolated by {}, and it cannot be told whether a rule allows it", policies(&half.isolated_by))
@@ -123,13 +128,8 @@ impl Printer<'_> {
         }
         if let Some(would) = &half.would_deny {
             let what = would.traffic.as_deref().unwrap_or("it");
-            let places = would.policies.iter().map(|policy| match &policy.place {
-                Some(place) => {
-                    format!("{} ({}:{})", policy.policy, self.excerpts.short(&place.file), place.line)
-                }
-                None => policy.policy.clone(),
-            });
-            let places = shortened(&places.collect::<Vec<_>>(), " and ", 3);
+            let places: Vec<String> = would.policies.iter().map(|policy| self.policy(policy)).collect();
+            let places = shortened(&places, " and ", 3);
             text.push_str(&hanging("  ", &format!("audited: {places} would deny {what}"), 4, self.width));
             text.push('\n');
         }
@@ -166,6 +166,14 @@ impl Printer<'_> {
             ));
         }
         text
+    }
+
+    /// `default-deny (policies.yaml:2)`
+    fn policy(&self, policy: &PolicyPlace) -> String {
+        match &policy.place {
+            Some(place) => format!("{} ({}:{})", policy.policy, self.excerpts.short(&place.file), place.line),
+            None => policy.policy.clone(),
+        }
     }
 
     fn place(&self, rule: &RuleReport) -> String {

@@ -19,7 +19,7 @@ use crate::{
 /// How many distinct connections are held at most, where nobody says how many.
 const MOST: usize = 1_000_000;
 /// How many lines that cannot be read are told one by one.
-const TOLD: u64 = 10;
+pub(super) const TOLD: u64 = 10;
 
 /// Prints the connections of what was logged.
 pub(super) fn run(arguments: &Flows, filter: &Filter) -> Result<ExitCode> {

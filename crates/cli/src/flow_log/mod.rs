@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Flows) -> Result<ExitCode> {
     let mut page = Page::new(screen::width());
     let mut held: VecDeque<String> = VecDeque::new();
     // Until what there is was read, only the last lines are held where these are asked for.
-    let (mut holds, mut any, mut unreadable) = (arguments.last.is_some(), false, false);
+    let (mut holds, mut any, mut unreadable) = (arguments.last.is_some(), false, 0_u64);
     loop {
         let shown = match lines.next()? {
             Step::Line(text) => match read(&text) {
@@ -62,8 +62,11 @@ pub(crate) fn run(arguments: &Flows) -> Result<ExitCode> {
                     })
                 }
                 Err(why) => {
-                    unreadable = true;
-                    screen::error(&anyhow!("{}: {why}", lines.place()));
+                    unreadable += 1;
+                    // One that is no flow log at all has as many of them as it has lines.
+                    if unreadable <= fold::TOLD || arguments.follow {
+                        screen::error(&anyhow!("{}: {why}", lines.place()));
+                    }
                     None
                 }
             },
@@ -88,10 +91,13 @@ pub(crate) fn run(arguments: &Flows) -> Result<ExitCode> {
             break;
         }
     }
+    if unreadable > fold::TOLD && !arguments.follow {
+        screen::note(&format!("{} more lines could not be read", unreadable - fold::TOLD));
+    }
     Ok(ExitCode::from(match (unreadable, any) {
-        (true, _) => 2,
-        (false, true) => 0,
-        (false, false) => 1,
+        (1.., _) => 2,
+        (0, true) => 0,
+        (0, false) => 1,
     }))
 }
 

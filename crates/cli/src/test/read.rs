@@ -1,6 +1,9 @@
 //! From a file to tests: every mistake with its place and what is accepted.
 
-use std::{io::Read as _, path::Path};
+use std::{
+    io::{ErrorKind, Read as _},
+    path::Path,
+};
 
 use palisade_engine::model::{Direction, FileId, Sources, Span};
 use palisade_manifest::{
@@ -51,8 +54,11 @@ impl Files {
                     continue;
                 }
                 Err(error) => {
-                    let what =
-                        if path.is_dir() { "it is a folder; name the file".to_owned() } else { error.to_string() };
+                    let what = match error.kind() {
+                        ErrorKind::NotFound => "there is no such file".to_owned(),
+                        ErrorKind::IsADirectory => "it is a folder; name the file".to_owned(),
+                        _ => error.to_string(),
+                    };
                     files.findings.push(Diagnostic::error(CODE, format!("cannot read {name}: {what}")));
                     continue;
                 }
@@ -120,6 +126,15 @@ impl Reader {
     }
 
     fn document(&mut self, root: Node<'_>) -> Vec<Test> {
+        let version = root.get("apiVersion").and_then(|node| node.text());
+        if let Some(kind) = root.get("kind")
+            && let Some(other) = kind.text().filter(|kind| *kind != KIND)
+            && version.is_some_and(|version| version.split('/').next() != API_VERSION.split('/').next())
+        {
+            // Another kind of file: what is missing in it is not what is wrong.
+            self.error(kind, format!("kind `{other}` is not {KIND}"), "manifests are given with -f");
+            return Vec::new();
+        }
         if !self.keys(root, "a test file", &["apiVersion", "kind", "metadata", "tests"]) {
             return Vec::new();
         }

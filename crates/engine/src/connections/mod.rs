@@ -16,6 +16,7 @@ mod ends;
 mod family;
 mod grants;
 mod groups;
+mod in_order;
 mod rectangles;
 mod segments;
 mod traffic;

@@ -24,6 +24,7 @@ mod mode;
 mod names;
 mod objects;
 mod policy;
+mod policy_ref;
 mod ports;
 mod source;
 mod stand_in;
@@ -33,7 +34,7 @@ pub use address::{Family, PodAddresses};
 pub use cluster::{Cluster, ClusterPolicyId, NodeId, PodId, PolicyId};
 pub use cluster_policy::{
     Action, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyKind, ClusterPort, ClusterRule, ClusterSubject,
-    ClusterTier, PolicyRef,
+    ClusterTier,
 };
 pub use domain::{DomainName, NotADomainName, Resolution, Resolved, resolution};
 pub use flow::{Endpoint, Flow, NoCommonFamily, Side, Traffic};
@@ -48,5 +49,6 @@ pub use objects::{
 pub use policy::{
     Direction, IpBlock, NamespaceScope, NetworkPolicy, Peer, PolicyPort, PolicyRule, PolicyTypes, PortMatch,
 };
+pub use policy_ref::PolicyRef;
 pub use ports::{ContainerPort, PortRange, Protocol};
 pub use source::{FileId, Position, Sources, Span};

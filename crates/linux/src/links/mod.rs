@@ -5,6 +5,7 @@
 //! kernel works inside `sendmsg(2)`, so there is nothing to wait for but the
 //! replies.
 
+mod message;
 mod reply;
 mod request;
 
@@ -205,7 +206,7 @@ impl Rtnetlink {
         let asked = || "list the links".to_owned();
         let sequence = self.sequence;
         self.sequence = self.sequence.wrapping_add(1);
-        self.socket.send(&request::list_links(sequence), 0).map_err(|source| self.broken(asked(), source))?;
+        self.socket.send(&message::list_links(sequence), 0).map_err(|source| self.broken(asked(), source))?;
         let deadline = Instant::now() + REPLY_WITHIN;
         let mut running = Vec::new();
         loop {
@@ -224,7 +225,7 @@ impl Rtnetlink {
         let asked = || "list the addresses".to_owned();
         let sequence = self.sequence;
         self.sequence = self.sequence.wrapping_add(1);
-        self.socket.send(&request::list_addresses(sequence), 0).map_err(|source| self.broken(asked(), source))?;
+        self.socket.send(&message::list_addresses(sequence), 0).map_err(|source| self.broken(asked(), source))?;
         let deadline = Instant::now() + REPLY_WITHIN;
         let mut addresses = Vec::new();
         loop {

@@ -9,15 +9,13 @@ use netlink_packet_netfilter::NetfilterMessage;
 use palisade_engine::model::{Family, PortRange, Protocol};
 
 use super::attribute::{Writer, attributes};
-use super::batch::{Transaction, transactions};
+use super::batch::tests::cut;
 use super::element::{Reader, members, write as write_element};
-use super::error::{ApplyError, Stage};
 use super::listing;
-use super::message::{Message, messages};
 use super::snapshot::rule_listing;
-use super::uapi::{self, nfnetlink, request};
-use crate::difference::{Change, Difference};
-use crate::ruleset::{Chain, Elements, End, Expression, Key, Rule, Ruleset, Set, SetKind, Verdict};
+use super::uapi::{self, request};
+use crate::difference::Difference;
+use crate::ruleset::{Chain, End, Expression, Key, Rule, Ruleset, Set, SetKind, Verdict};
 
 fn range(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
@@ -310,82 +308,6 @@ fn keys_of_every_kind_read_back() {
     }
     let touching = [Key::Range4(four, four), Key::Range4(Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 9))];
     assert_eq!(read(SetKind::AddressRanges(Family::V4), &touching).0, touching);
-}
-
-/// All transactions that a difference is cut into.
-fn cut(difference: &Difference, limit: usize, sequence: u32) -> Result<Vec<Transaction<'_>>, ApplyError> {
-    let mut all = Vec::new();
-    transactions(difference, limit, sequence, &mut |transaction| {
-        all.push(transaction);
-        Ok(())
-    })?;
-    Ok(all)
-}
-
-#[test]
-fn a_range_that_cannot_be_is_never_written() {
-    let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
-    for (kind, key) in [
-        (SetKind::AddressRanges(Family::V4), Key::Range4(high, low)),
-        (SetKind::Addresses(Family::V4), Key::Range4(low, high)),
-        (SetKind::Ports, Key::Ports(Protocol::Tcp, range(1, 2))),
-    ] {
-        let prepare = vec![Change::AddElements { set: "s".to_owned(), kind, elements: [(key, None)].into() }];
-        let difference = Difference { prepare, ..Difference::default() };
-        let error = cut(&difference, 200_000, 1).unwrap_err();
-        assert!(matches!(error, ApplyError::NotEncodable { .. }), "{error}");
-    }
-}
-
-#[test]
-fn no_elements_make_no_message() {
-    // DELSETELEM without elements would empty the set.
-    let (set, kind) = ("s".to_owned(), SetKind::Ports);
-    let switch = vec![
-        Change::DeleteElements { set: set.clone(), kind, keys: Vec::new() },
-        Change::AddElements { set, kind, elements: Elements::default() },
-    ];
-    assert!(cut(&Difference { switch, ..Difference::default() }, 200_000, 1).unwrap().is_empty());
-}
-
-fn addresses(count: u32) -> Elements {
-    (0..count).map(|n| (Key::Address(Ipv4Addr::from_bits(0x0a00_0000 + n).into()), None)).collect()
-}
-
-#[test]
-fn transactions_are_cut_to_fit_and_cover_every_element_once() {
-    let kind = SetKind::Addresses(Family::V4);
-    let elements = addresses(50_000);
-    let add = Change::AddElements { set: "s".to_owned(), kind, elements };
-    let difference = Difference { prepare: vec![Change::AddTable, add], ..Difference::default() };
-    let all = cut(&difference, 100_000, 7).unwrap();
-    assert!(all.len() > 5);
-    let (mut sequence, mut covered) = (7, 0);
-    for transaction in &all {
-        assert!(transaction.bytes.len() <= 100_000);
-        let parsed: Vec<Message<'_>> = messages(&transaction.bytes).collect();
-        assert_eq!(parsed.first().unwrap().kind, nfnetlink::BATCH_BEGIN);
-        assert_eq!(parsed.last().unwrap().kind, nfnetlink::BATCH_END);
-        assert_eq!((transaction.begin, transaction.end()), (sequence, parsed.last().unwrap().sequence));
-        for message in parsed {
-            assert_eq!(message.sequence, sequence);
-            sequence += 1;
-            covered += message.attributes().nested(uapi::element::LIST_ELEMENTS).count();
-        }
-    }
-    assert_eq!(covered, 50_000);
-    assert_eq!(all.iter().map(|transaction| transaction.changes).sum::<usize>(), 2);
-}
-
-#[test]
-fn a_switch_is_never_cut() {
-    let kind = SetKind::Addresses(Family::V4);
-    let switch = vec![Change::AddElements { set: "s".to_owned(), kind, elements: addresses(50_000) }];
-    let difference = Difference { switch, ..Difference::default() };
-    let one = cut(&difference, 2_000_000, 1).unwrap();
-    assert_eq!((one.len(), one[0].stage), (1, Stage::Switch));
-    let error = cut(&difference, 100_000, 1).unwrap_err();
-    assert_eq!(error, ApplyError::TooLarge { bytes: one[0].bytes.len(), limit: 100_000 });
 }
 
 fn every_kind() -> Ruleset {

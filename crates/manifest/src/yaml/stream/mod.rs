@@ -1,12 +1,13 @@
 //! A text, one document after the other; a list, one item after the other.
 
-use granit_parser::{ErrorKind, Event, Parser, ScanError, Span, StrInput, StructureStyle};
+mod documents;
+
+use granit_parser::{Event, Parser, ScanError, Span, StrInput, StructureStyle};
 use palisade_engine::model::Position;
 
+use self::documents::parser;
 use super::{
-    MAX_DEPTH,
     build::Builder,
-    json,
     mistake::{Mistake, YamlError},
     tree::{Mark, NodeId, Tree},
 };
@@ -215,53 +216,6 @@ impl<'t> Stream<'t> {
         }
     }
 
-    /// The next event outside of documents. One JSON object after the other without a `---` between
-    /// them is what kubectl reads too, so the second begins a document of its own.
-    fn between(&mut self) -> Result<Option<(Event<'t>, Span)>, YamlError> {
-        loop {
-            match self.parser.next_event() {
-                Some(Err(error)) => {
-                    let place = self.place(*error.marker());
-                    if self.braces && *error.kind() == ErrorKind::ExpectedDocumentStart && self.is_brace(place) {
-                        self.start_at_object(place);
-                        continue;
-                    }
-                    return Err(self.mistake(&error));
-                }
-                Some(Ok((Event::StreamEnd, _))) | None => match self.after_object.take() {
-                    Some(place) if self.is_brace(place) => self.start_at_object(place),
-                    Some(place) if place.byte < self.text.len() => self.start_at(place),
-                    _ => return Ok(None),
-                },
-                Some(Ok(event)) => return Ok(Some(event)),
-            }
-        }
-    }
-
-    fn is_brace(&self, place: Place) -> bool {
-        self.text.as_bytes().get(place.byte) == Some(&b'{')
-    }
-
-    /// Begins with the JSON object at `place`, and shows the parser no more than that: it would look
-    /// far ahead on the same line for the `:` that makes a key of an object.
-    fn start_at_object(&mut self, place: Place) {
-        self.start_at(place);
-        let rest = self.text.get(place.byte..).unwrap_or_default();
-        if let Some(object) = json::object(rest) {
-            self.parser = parser(object);
-            self.after_object = Some(json::after(rest, object.len(), place));
-        }
-    }
-
-    fn begin(&mut self, span: Span) {
-        self.document = if self.recovered { self.place(span.start) } else { self.next_document };
-        self.recovered = false;
-        self.api_version = None;
-        self.kind = None;
-        self.builder.begin(self.base.position);
-        self.state = State::Document;
-    }
-
     /// One key of the document and its value.
     fn root_entry(&mut self, event: Event<'t>, span: Span) -> Result<(), YamlError> {
         let key = self.subtree(event, span)?;
@@ -341,18 +295,6 @@ impl<'t> Stream<'t> {
         Ok(())
     }
 
-    fn finish(&mut self, root: NodeId, split: bool) -> Result<Part, YamlError> {
-        self.state = State::Between;
-        self.forced = None;
-        // Where it ends the next one begins. A mistake there is the next part.
-        if matches!(self.parser.peek(), Some(Ok((Event::DocumentEnd, _))))
-            && let Some((_, span)) = self.pull()?
-        {
-            self.next_document = self.place(span.end);
-        }
-        Ok(Part::Document { root, split })
-    }
-
     fn pull(&mut self) -> Result<Option<(Event<'t>, Span)>, YamlError> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(Some(event)),
@@ -365,25 +307,6 @@ impl<'t> Stream<'t> {
         }
     }
 
-    fn recover(&mut self) {
-        self.forced = None;
-        self.recovered = true;
-        self.state = match self.parser.proceed_next_document() {
-            Ok(true) => State::Between,
-            Ok(false) | Err(_) if self.after_object.is_some() => State::Between,
-            Ok(false) | Err(_) => State::End,
-        };
-    }
-
-    fn start_at(&mut self, place: Place) {
-        self.parser = parser(self.text.get(place.byte..).unwrap_or_default());
-        self.base = place;
-        self.after_object = None;
-        self.next_document = place;
-        self.builder.begin(place.position);
-        self.state = State::Between;
-    }
-
     fn place(&self, mark: granit_parser::Marker) -> Place {
         Place { byte: self.base.byte + mark.byte_offset().unwrap_or_default(), position: self.builder.place(mark) }
     }
@@ -394,13 +317,4 @@ impl<'t> Stream<'t> {
         let mistake = Mistake::of_parser(error.kind());
         YamlError { mistake, start, end, earlier: None }
     }
-}
-
-fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
-    let options = granit_parser::options! {
-        emit_comments: false,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
-    };
-    Parser::new_from_str_with_options(text, options)
 }

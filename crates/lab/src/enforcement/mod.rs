@@ -3,27 +3,25 @@
 //! A flow that does not pass without rules proves nothing, whatever happens with them; a silent flow
 //! counts as dropped only when a node's ruleset logged that very packet and its counter moved.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+mod logged;
+mod report;
+
+pub use report::{Audit, FlowResult, Observed, Report, RuleStats, Times};
+
+use std::{collections::HashMap, net::IpAddr, time::Instant};
 
 use palisade_engine::{
     PolicyProgram,
-    model::{Cluster, Direction, Endpoint, Flow, NodeId, PodId, Side},
-    verdict::Outcome,
+    model::{Cluster, Endpoint, Flow, NodeId, PodId, Side},
 };
-use palisade_linux::{
-    nflog::{Collected, Collector, NfLog, NfLogError, Options as LogOptions},
-    packet::Tuple,
-};
+use palisade_linux::nflog::{Collector, NfLogError};
 use palisade_nftables::{
     difference::Difference,
     netlink::{ApplyError, Kernel, OpenError, ReadError},
     plan::{Log, Options, Plan, plan},
 };
 
+use self::logged::{logged, observed, open_logs};
 use crate::{
     probe::{self, Observation, Probe, ProbeError, Timing},
     wiring::{self, HostRef, Network, NodeHost, OutsideHost, PodHost, Topology, Wiring, WiringError},
@@ -33,91 +31,6 @@ use crate::{
 const LOG_GROUP: u16 = 1;
 /// How the names of the interfaces begin that lead to a pod.
 pub(crate) const POD_INTERFACES: &str = "pod";
-
-/// What the lab saw.
-#[derive(Debug)]
-pub struct Report {
-    /// Of each flow, in the order given.
-    pub results: Vec<FlowResult>,
-    /// What was in the kernel.
-    pub rules: RuleStats,
-    /// How long each part took.
-    pub times: Times,
-}
-
-/// What was predicted and seen of one flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowResult {
-    /// What the engine says.
-    pub predicted: Outcome,
-    /// What real packets say.
-    pub observed: Observed,
-    /// At which ends audited policies would deny it.
-    pub audit: Audit,
-}
-
-/// In which directions audited policies would deny a flow on its way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Audit {
-    /// What the engine says.
-    pub predicted: BTreeSet<Direction>,
-    /// What the rulesets logged.
-    pub observed: BTreeSet<Direction>,
-}
-
-/// What became of a flow under the rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Observed {
-    /// It was answered.
-    Reached,
-    /// It was dropped, and the ruleset says so.
-    Dropped {
-        /// The node that dropped it.
-        node: String,
-        /// The chain that did: its name stands for the policies that isolate.
-        chain: String,
-    },
-    /// Nothing came back, and no ruleset reports a drop: it proves nothing.
-    Lost,
-    /// An answer that says no; a ruleset never gives one.
-    Refused(String),
-}
-
-impl FlowResult {
-    /// Whether prediction and observation agree.
-    pub fn as_predicted(&self) -> bool {
-        let verdict = match self.observed {
-            Observed::Reached => self.predicted == Outcome::Allow,
-            Observed::Dropped { .. } => self.predicted == Outcome::Deny,
-            Observed::Lost | Observed::Refused(_) => false,
-        };
-        verdict && self.audit.predicted == self.audit.observed
-    }
-}
-
-/// Sizes of the rulesets of all nodes together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RuleStats {
-    /// Profiles that isolate somebody.
-    pub profiles: usize,
-    /// Sets and maps.
-    pub sets: usize,
-    /// Their elements.
-    pub elements: usize,
-    /// Chains.
-    pub chains: usize,
-}
-
-/// How long the parts of a run took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Times {
-    /// Namespaces, links and routes.
-    pub up: Duration,
-    /// Rulesets planned and in the kernel.
-    pub rules: Duration,
-    /// Both passes of probes.
-    pub probes: Duration,
-}
 
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -362,65 +275,4 @@ fn stats(plans: &[Plan]) -> RuleStats {
         elements: sum.elements + plan.ruleset.sets.values().map(|set| set.elements.len()).sum::<usize>(),
         chains: sum.chains + plan.ruleset.chains.len(),
     })
-}
-
-fn open_logs(network: &Network) -> Result<Vec<NfLog>, LabError> {
-    let logs = network.nodes().iter().map(|netns| NfLog::open(netns, LOG_GROUP, LogOptions::default()));
-    Ok(logs.collect::<Result<_, _>>()?)
-}
-
-/// What rulesets said of packets.
-#[derive(Default)]
-struct Logged {
-    /// Those that were dropped, each with the node and the chain.
-    drops: HashMap<Tuple, (String, String)>,
-    /// Those that audited policies would deny, each with the directions.
-    audits: HashMap<Tuple, BTreeSet<Direction>>,
-}
-
-/// What rulesets said of packets. A chain whose counter has counted less than it logged is not believed.
-fn logged(
-    cluster: &Cluster,
-    collected: &[Collected],
-    kernels: &mut [Kernel],
-    plans: &[Plan],
-) -> Result<Logged, LabError> {
-    let lost: u64 = collected.iter().map(|log| log.losses.records + log.losses.overruns + log.losses.malformed).sum();
-    if lost > 0 {
-        return Err(LabError::LogOverrun(lost));
-    }
-    let mut found = Logged::default();
-    for ((((_, node), log), kernel), plan) in cluster.nodes().zip(collected).zip(kernels).zip(plans) {
-        let counters =
-            kernel.counters().map_err(|source| LabError::Counters { node: node.name.to_string(), source })?;
-        let mut logged: BTreeMap<&str, u64> = BTreeMap::new();
-        for record in &log.records {
-            *logged.entry(&record.prefix).or_default() += 1;
-        }
-        for record in &log.records {
-            let chain = record.prefix.as_str();
-            let counted: u64 =
-                counters.iter().filter(|counter| counter.chain == chain).map(|counter| counter.packets).sum();
-            if counted < logged.get(chain).copied().unwrap_or_default() {
-                continue;
-            }
-            let Some(tuple) = record.tuple() else { continue };
-            match plan.audits.get(chain) {
-                Some(audit) => _ = found.audits.entry(tuple).or_default().insert(audit.direction),
-                None => _ = found.drops.insert(tuple, (node.name.to_string(), chain.to_owned())),
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn observed(seen: &Observation, drops: &HashMap<Tuple, (String, String)>) -> Observed {
-    match seen.outcome {
-        probe::Outcome::Reached => Observed::Reached,
-        probe::Outcome::NoAnswer => match drops.get(&seen.tuple) {
-            Some((node, chain)) => Observed::Dropped { node: node.clone(), chain: chain.clone() },
-            None => Observed::Lost,
-        },
-        probe::Outcome::Refused(errno) | probe::Outcome::Failed(errno) => Observed::Refused(errno.to_string()),
-    }
 }
