@@ -169,9 +169,9 @@ fn response(head: &str, status: &Shared) -> (u16, &'static str, String) {
             true => (200, PLAIN, "ok\n".to_owned()),
             false => (503, PLAIN, "the agent's loop hangs or has not begun\n".to_owned()),
         },
-        "/readyz" => match status.with(|status| status.why_not_ready()) {
-            None => (200, PLAIN, "ok\n".to_owned()),
-            Some(why) => (503, PLAIN, format!("{why}\n")),
+        "/readyz" => match status.with(|status| status.why_not_ready().ok_or_else(|| status.but_ready())) {
+            Err(but) => (200, PLAIN, format!("ok\n{but}")),
+            Ok(why) => (503, PLAIN, format!("{why}\n")),
         },
         // A copy: nobody waits for the text to be written.
         "/metrics" => (200, metrics::CONTENT_TYPE, metrics::text(&status.get())),

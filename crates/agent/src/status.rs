@@ -17,6 +17,9 @@ use crate::{
 /// How long the loop may be busy before the agent counts as hung.
 pub const HUNG_AFTER: Duration = Duration::from_secs(60);
 
+/// How many objects that are not understood are told one by one.
+const MOST_POISON: usize = 20;
+
 /// How the agent is.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -140,6 +143,19 @@ impl Status {
     /// Whether the loop has begun and still comes round.
     pub fn is_alive(&self, now: Instant) -> bool {
         self.heartbeat.is_some_and(|beat| now.saturating_duration_since(beat) < HUNG_AFTER)
+    }
+
+    /// What there is to know though it is ready, in lines: what it does not understand.
+    pub fn but_ready(&self) -> String {
+        let mut text = String::new();
+        for (object, why) in self.poison.iter().take(MOST_POISON) {
+            text.push_str(&format!("not understood: {object}: {}\n", why.join("; ").replace('\n', " ")));
+        }
+        let more = self.poison.len().saturating_sub(MOST_POISON);
+        if more > 0 {
+            text.push_str(&format!("not understood: and {more} more\n"));
+        }
+        text
     }
 
     /// Why the agent is not ready, in one line.

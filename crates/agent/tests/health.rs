@@ -60,6 +60,14 @@ fn it_says_how_the_agent_is() {
     status.with(|status| (status.heartbeat, status.ready) = (Some(Instant::now()), true));
     assert_eq!(get(&server, "/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(get(&server, "/readyz?verbose"), (200, "ok\n".to_owned()));
+    // What is not understood leaves it ready, and is told.
+    let poison = |number: usize| (format!("ClusterNetworkPolicy {number:02}"), vec!["spec.tier: no".to_owned()]);
+    status.with(|status| status.poison = [poison(1)].into());
+    let told = "ok\nnot understood: ClusterNetworkPolicy 01: spec.tier: no\n";
+    assert_eq!(get(&server, "/readyz"), (200, told.to_owned()));
+    status.with(|status| status.poison = (0..25).map(poison).collect());
+    let (code, text) = get(&server, "/readyz");
+    assert!(code == 200 && text.lines().count() == 22 && text.ends_with("\nnot understood: and 5 more\n"), "{text}");
     let (code, text) = get(&server, "/metrics");
     assert!(code == 200 && text.contains("\npalisade_ready 1\n"), "{text}");
     assert_eq!(get(&server, "/").0, 404);

@@ -279,6 +279,34 @@ fn each_kind_of_cluster_wide_policies_has_names_of_its_own() {
     assert!(state.poison().is_empty());
 }
 
+/// An agent that starts now enforces the same as one that knew the policy before.
+#[test]
+fn what_is_closed_of_a_cluster_wide_policy_does_not_depend_on_what_it_was() {
+    let wide = |priority, tier| ClusterPolicy {
+        kind: ClusterPolicyKind::Cluster,
+        name: "p".into(),
+        annotations: Labels::default(),
+        mode: None,
+        tier,
+        priority,
+        subject: ClusterSubject::Namespaces(LabelSelector::everything()),
+        ingress: Vec::new(),
+        egress: Vec::new(),
+        at: None,
+    };
+    let closed = Poison::ClosedWide { policy: wide(None, ClusterTier::Admin), problems: vec!["no".to_owned()] };
+    let fresh = state([Change::Poison(closed.clone())]);
+    let before = Change::Set(Object::ClusterPolicy(wide(Some(5), ClusterTier::Baseline)));
+    let changed = state([before.clone(), Change::Poison(closed)]);
+    let text = |state: &State| format!("{:?}", cluster(state).cluster_policies().collect::<Vec<_>>());
+    assert_eq!(text(&fresh), text(&changed));
+    assert_eq!(fresh.poison(), changed.poison());
+    let mut healed = fresh;
+    healed.apply(before.clone());
+    assert_eq!(text(&healed), text(&state([before])));
+    assert!(healed.poison().is_empty());
+}
+
 fn pods(state: &State) -> Vec<String> {
     cluster(state).pods().map(|(_, pod)| pod.id.name.to_string()).collect()
 }

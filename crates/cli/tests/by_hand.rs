@@ -93,8 +93,13 @@ impl Lab {
     }
 
     fn change(&self, verb: &str, text: &str) -> String {
+        self.change_with(verb, text, &[])
+    }
+
+    fn change_with(&self, verb: &str, text: &str, more: &[&str]) -> String {
         let mut child = palisade()
             .args(["lab", verb, "--name", &self.name, "-f", "-"])
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -271,6 +276,39 @@ fn services_and_pods_that_come_and_go() {
         assert!(flat(&bad).contains("the nodes would change"), "{bad}");
         lab.prints("test", &["curl", "-sS", "--max-time", "20", "http://web"]);
     }
+}
+
+/// A policy by domain names: the resolver, the rules and the hosts outside know what is told of them.
+#[test]
+fn names_resolve_to_what_is_told() {
+    let policy = "
+---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: out}
+spec:
+  tier: Admin
+  priority: 10
+  subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: default}}}
+  egress:
+  - {action: Accept, to: [{domainNames: [api.example.com, '*.cdn.example.com']}]}
+  - {action: Accept, to: [{namespaces: {}}]}
+  - {action: Deny, to: [{networks: [0.0.0.0/0, '::/0']}]}
+";
+    let folder = input(&format!("{WEB}{policy}"));
+    let told = ["--resolve", "api.example.com=198.51.100.7", "--resolve", "*.cdn.example.com=198.51.100.8"];
+    let Some(lab) = Lab::up("told", folder.path(), &told, &["curl"]) else { return };
+    let get = |url: &'static str| ["curl", "-sS", "--max-time", "3", url];
+    assert!(lab.prints("test", &get("http://api.example.com")).starts_with("198.51.100.7 answers "));
+    assert!(lab.prints("test", &get("http://a.b.cdn.example.com")).starts_with("198.51.100.8 answers "));
+    // A name that no policy names: it resolves, and is closed.
+    lab.fails("test", &get("http://www.example.com"));
+    // What is told later takes the place of what was told: of the resolver, the rules, and the hosts.
+    let said = lab.change_with("apply", WEB, &["--resolve", "api.example.com=198.51.100.9"]);
+    assert!(said.contains("api.example.com resolves to 198.51.100.9\nthe rules of 1 node changed"), "{said}");
+    assert!(lab.prints("test", &get("http://api.example.com")).starts_with("198.51.100.9 answers "));
+    lab.fails("test", &get("http://198.51.100.7"));
+    assert!(lab.prints("test", &get("http://a.b.cdn.example.com")).starts_with("198.51.100.8 answers "));
 }
 
 #[test]

@@ -74,6 +74,40 @@ fn the_tiers_are_asked_in_order() {
     let red =
         wide("Admin", &format!("[{{action: Pass, from: [{{namespaces: {{matchLabels: {{team: red}}}}}}]}}, {deny}]"));
     assert_eq!(of(&[own, &red]), ["pods app=a of namespace prod | prod/web | everything"]);
+    // Who is denied is taken out of those who are let in.
+    let evil = "{action: Deny, from: [{namespaces: {matchLabels: {team: evil}}}]}";
+    let some = wide("Admin", &format!("[{evil}]"));
+    assert_eq!(of(&[&some]), ["anyone but any pod of namespaces team=evil | prod/web | everything"]);
+    assert_eq!(of(&[own, &some]), ["pods app=a of namespace prod | prod/web | everything"], "prod is not evil");
+    let accepting = wide("Admin", &format!("[{evil}, {}]", port("Accept", 80)));
+    assert_eq!(
+        of(&[own, &accepting]),
+        [
+            "any pod of any namespace but any pod of namespaces team=evil | prod/web | TCP 80",
+            "pods app=a of namespace prod | prod/web | TCP 0-79, 81-65535, UDP, SCTP, traffic without ports (ICMP)"
+        ]
+    );
+    // Those whom a rule passes on, and only those, are let in by a rule of the next tier.
+    let others = "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: own, namespace: prod}\n\
+                  spec: {podSelector: {}, ingress: [{from: [{namespaceSelector: {}, podSelector: {matchLabels: \
+                  {app: a}}}, {ipBlock: {cidr: 192.0.2.0/24}}]}]}\n";
+    let blue =
+        wide("Admin", &format!("[{{action: Pass, from: [{{namespaces: {{matchLabels: {{team: blue}}}}}}]}}, {deny}]"));
+    assert_eq!(
+        of(&[others, &blue]),
+        [
+            "192.0.2.0/24 but any pod of any namespace | prod/web | everything",
+            "any pod of namespaces team=blue at 192.0.2.0/24 | prod/web | everything",
+            "pods app=a of namespaces team=blue | prod/web | everything"
+        ]
+    );
+    // A Deny of nobody in particular who could come takes nothing away, and one of all leaves nothing.
+    let halves = wide(
+        "Admin",
+        "[{action: Deny, from: [{namespaces: {matchExpressions: [{key: team, operator: Exists}]}}]}, \
+         {action: Deny, from: [{namespaces: {matchExpressions: [{key: team, operator: DoesNotExist}]}}]}]",
+    );
+    assert_eq!(of(&[own, &halves]), [] as [&str; 0]);
 }
 
 #[test]

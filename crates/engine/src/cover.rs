@@ -48,7 +48,7 @@ impl PolicyProgram {
     }
 
     /// Whether some peers, one with another, mean whoever one peer means.
-    pub(crate) fn items_cover(&self, wide: &[RulePeer], narrow: &RulePeer) -> bool {
+    fn items_cover(&self, wide: &[RulePeer], narrow: &RulePeer) -> bool {
         match narrow {
             RulePeer::Block(block) => {
                 let blocks = wide.iter().filter_map(|peer| match peer {
@@ -83,7 +83,7 @@ impl PolicyProgram {
 }
 
 /// All conditions of `wide` are among those of `narrow`: whoever meets `narrow` meets `wide`.
-pub(crate) fn fewer(wide: &[RequirementId], narrow: &[RequirementId]) -> bool {
+fn fewer(wide: &[RequirementId], narrow: &[RequirementId]) -> bool {
     wide.iter().all(|requirement| narrow.contains(requirement))
 }
 

@@ -19,6 +19,7 @@ pub mod connections;
 pub mod cover;
 pub mod diff;
 pub mod explain;
+pub mod exposure;
 pub mod live;
 mod matching;
 pub mod model;

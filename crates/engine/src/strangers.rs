@@ -1,5 +1,5 @@
-//! What may be done with somebody of whom only this is known: a pod that no rule asks for, an address outside, or
-//! whoever a peer of a rule means. That is about what rules say, not about who is there today.
+//! What may be done with somebody of whom only this is known: a pod that no rule asks for, or an address outside. That
+//! is about what rules say, not about who is there today. Whom else a pod lets in: [`crate::exposure`].
 //!
 //! ```text
 //! whom ──► of each tier the rules whose peers mean all of them ──► the first of them acts ──► traffic
@@ -9,20 +9,18 @@
 
 use crate::{
     compile::{Action, Identity, IdentityId, Otherwise, Peers, PolicyProgram, ProfileId, Rule, RuleId, RulePeer, Tier},
-    cover::fewer,
+    exposure::is_any_pod,
     model::{Cluster, Family, PolicyRef},
     sets::TrafficSet,
 };
 
 /// Who is meant.
 #[derive(Clone, Copy, Debug)]
-pub enum Whom<'a> {
+pub enum Whom {
     /// A pod, of no namespace and with no labels that a rule asks for.
     Pod,
     /// An address that no pod has and no rule is about.
     Outside,
-    /// All that a peer means.
-    Peer(&'a RulePeer),
 }
 
 /// The rules of a profile that mean all of somebody, tier by tier, in order.
@@ -62,12 +60,12 @@ impl Concerning {
 }
 
 impl PolicyProgram {
-    /// The rules that mean all of `whom`. Pods that the profile judges are of `namespace` and have addresses of
-    /// these `families`: one that they do not have is not asked for.
-    pub fn concerning(&self, profile: ProfileId, namespace: &str, families: &[Family], whom: Whom<'_>) -> Concerning {
+    /// The rules that mean all of `whom`. Pods that the profile judges have addresses of these `families`: one that
+    /// they do not have is not asked for.
+    pub fn concerning(&self, profile: ProfileId, families: &[Family], whom: Whom) -> Concerning {
         let tiers = self.profile(profile).tiers.iter().map(|tier| {
             let rules = tier.rules.iter().copied();
-            let rules = rules.filter(|rule| self.means(self.rule(*rule), namespace, families, whom));
+            let rules = rules.filter(|rule| self.means(self.rule(*rule), families, whom));
             (tier.tier, tier.otherwise, rules.collect())
         });
         Concerning { tiers: tiers.collect() }
@@ -104,7 +102,7 @@ impl PolicyProgram {
 
     /// Whether a rule means all of somebody. Peers are asked one by one: what several mean together, such as
     /// two halves of all addresses, is not found out.
-    fn means(&self, rule: &Rule, namespace: &str, families: &[Family], whom: Whom<'_>) -> bool {
+    fn means(&self, rule: &Rule, families: &[Family], whom: Whom) -> bool {
         let Peers::Of(peers) = &rule.peers else { return true };
         let holds_all = |family: &Family| {
             peers.iter().any(|peer| matches!(peer, RulePeer::Block(block) if self.block(*block).is_all_in(*family)))
@@ -114,22 +112,7 @@ impl PolicyProgram {
         }
         match whom {
             Whom::Outside => false,
-            Whom::Pod => peers.iter().any(|peer| match peer {
-                RulePeer::Pods { namespaces: Some(namespaces), pods, .. } => namespaces.is_empty() && pods.is_empty(),
-                _ => false,
-            }),
-            Whom::Peer(peer) => peers.iter().any(|wide| self.peer_covers(wide, peer, namespace)),
-        }
-    }
-
-    /// Whether one peer means all that another one means, where the pods that are judged are of this namespace.
-    pub fn peer_covers(&self, wide: &RulePeer, narrow: &RulePeer, namespace: &str) -> bool {
-        match (wide, narrow) {
-            (
-                RulePeer::Pods { namespaces: Some(of), pods: wide, .. },
-                RulePeer::Pods { namespaces: None, pods: narrow, .. },
-            ) => of.iter().all(|one| self.namespace_has(*one, namespace)) && fewer(wide, narrow),
-            _ => self.items_cover(std::slice::from_ref(wide), narrow),
+            Whom::Pod => peers.iter().any(is_any_pod),
         }
     }
 }

@@ -82,7 +82,7 @@ fn what_rules_say_of_strangers_is_what_becomes_of_them() {
             let Some(address) = cluster.pod(*pod).addresses.v4 else { continue };
             for (whom, from) in [(Whom::Pod, POD), (Whom::Outside, OUTSIDE)] {
                 let profile = program.profile_of(id, Direction::Ingress);
-                let rules = program.concerning(profile, &identity.namespace, &[Family::V4], whom);
+                let rules = program.concerning(profile, &[Family::V4], whom);
                 let stance = program.stance(&rules, Some(id));
                 let side = |address: Ipv4Addr| cluster.side_of_address(IpAddr::from(address));
                 let flow = Flow::new(side(from), side(address), Traffic::Portless).unwrap();

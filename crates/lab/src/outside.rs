@@ -42,6 +42,15 @@ pub fn addresses(cluster: &Cluster, families: &[Family]) -> Vec<IpAddr> {
     addresses
 }
 
+/// The outside addresses that domain names were told to have; how many there may be is for who tells them.
+pub fn told(cluster: &Cluster) -> Vec<IpAddr> {
+    let addresses = cluster.resolved().iter().map(|one| one.address.to_canonical());
+    let mut found: Vec<IpAddr> = addresses.filter(|address| is_free(cluster, *address)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 fn one_of(cluster: &Cluster, set: &PrefixSet) -> Option<IpAddr> {
     let free = |address: &IpAddr| is_free(cluster, *address);
     let anywhere = ANYWHERE.into_iter().filter(free).find(|address| set.contains(*address));

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use palisade_engine::model::{
-    Action, Cluster, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPort, ClusterRule, ClusterSubject, ClusterTier,
-    Direction, DomainName, Endpoint, Family, Flow, IpBlock, LabelSelector, Pod, PortRange, Side, Traffic,
+    Action, Cluster, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyKind, ClusterPort, ClusterRule,
+    ClusterSubject, ClusterTier, Direction, DomainName, Endpoint, Family, Flow, IpBlock, LabelSelector, Pod, PortRange,
+    Side, Traffic,
 };
 
 use crate::{
@@ -87,12 +88,17 @@ fn first_match(cluster: &Cluster, rules: &[&ClusterRule], flow: &Flow, direction
 }
 
 /// 5.2: by ascending priority; 5.5: at one priority by name, and then by kind. A BaselineAdminNetworkPolicy
-/// has no priority and comes last.
+/// has no priority and comes last; another one without is one whose place was not understood, and comes first.
 fn in_order(cluster: &Cluster, tier: ClusterTier, count: Count) -> Vec<&ClusterPolicy> {
     let mut policies: Vec<&ClusterPolicy> =
         cluster.cluster_policies().map(|(_, policy)| policy).filter(|policy| policy.tier == tier).collect();
     policies.retain(|policy| count.holds(policy.mode, None));
-    policies.sort_by_key(|policy| (policy.priority.unwrap_or(1001), policy.name.to_string(), policy.kind));
+    let place = |policy: &ClusterPolicy| match policy.priority {
+        Some(priority) => i32::from(priority),
+        None if policy.kind == ClusterPolicyKind::BaselineAdmin => 1001,
+        None => -1,
+    };
+    policies.sort_by_key(|policy| (place(policy), policy.name.to_string(), policy.kind));
     policies
 }
 

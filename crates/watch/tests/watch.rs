@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use palisade_engine::model::ClusterPolicyKind;
+use palisade_engine::model::{Action, ClusterPolicyKind, ClusterTier};
 use palisade_watch::{
     Access, Object, Pace, Received, Watched,
     fake::{FakeServer, Fault},
@@ -287,6 +287,41 @@ fn come_and_go(kind: ClusterPolicyKind) {
         "{:?}",
         follower.state.troubles
     );
+}
+
+/// Of a policy of which it is not known when it is asked, nothing is left that allows anything.
+#[test]
+fn a_cluster_policy_without_a_place_fails_closed() {
+    let server = FakeServer::start().unwrap();
+    let of = Watched::ClusterPolicies(ClusterPolicyKind::Cluster);
+    server.install(of.resource());
+    let mut follower = Follower::of(&server, &[of], hurry(), 64);
+    let baseline = ClusterTier::Baseline;
+    let places = [
+        ("tier: Galactic, priority: 5", "tier `Galactic`", ClusterTier::Admin),
+        ("priority: 5", "`tier` is missing", ClusterTier::Admin),
+        ("tier: Baseline, priority: 1001", "priority 1001", baseline),
+        ("tier: Baseline", "`priority` is missing", baseline),
+    ];
+    for (number, (place, why, tier)) in places.into_iter().enumerate() {
+        let name = format!("p{number}");
+        let rule = |action: &str| format!("{{action: {action}, from: [{{namespaces: {{}}}}]}}");
+        server.apply(&format!(
+            "{{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {{name: {name}}},
+              spec: {{{place}, subject: {{namespaces: {{}}}}, ingress: [{}, {}, {}]}}}}",
+            rule("Accept"),
+            rule("Deny"),
+            rule("Pass")
+        ));
+        let found = |state: &State| state.poison.values().find(|poison| *poison.key.name == *name).cloned();
+        follower.until("it came", |state| found(state).is_some());
+        let poison = found(&follower.state).unwrap();
+        assert!(poison.why[0].contains(why), "{:?}", poison.why);
+        let Some(Object::ClusterPolicy(closed)) = poison.rest else { panic!("{:?}", poison.rest) };
+        assert_eq!((closed.tier, closed.priority), (tier, None), "{place}");
+        let rules = closed.ingress.iter().map(|rule| (rule.action, rule.is_understood())).collect::<Vec<_>>();
+        assert_eq!(rules, [(Action::Accept, false), (Action::Deny, true), (Action::Deny, true)], "{place}");
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) enum LabCommand {
     /// Run a command in a pod of a running lab
     Exec(LabExec),
     /// Change a running lab: objects are added or replaced, as by `kubectl apply`
-    Apply(LabChange),
+    Apply(LabApply),
     /// Take the objects of files out of a running lab, as `kubectl delete -f` does
     Delete(LabChange),
     /// The labs that are up
@@ -96,6 +96,10 @@ pub(crate) struct LabUp {
     #[command(flatten)]
     pub(crate) input: Input,
 
+    /// What a domain name of a policy resolves to; once for each address
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
+    pub(crate) resolve: Vec<Resolved>,
+
     /// What the lab is called
     #[arg(long, value_name = "NAME", default_value = "lab", value_parser = lab_name)]
     pub(crate) name: String,
@@ -158,15 +162,30 @@ pub(crate) struct LabExec {
     pub(crate) command: Vec<OsString>,
 }
 
-#[derive(Debug, Args)]
-#[command(after_help = "\
+/// What is to be known of `apply` and `delete`.
+const OF_CHANGES: &str = "\
 The new rules of a node take effect at once and together; pods that come have their rules before their
 link. Nodes stay as they are: to change them, take the lab down and up again. Connections that are open
 stay open.
 
 Examples:
   palisade lab apply -f policies.yaml
-  palisade lab delete -f policies.yaml")]
+  palisade lab apply -f policies.yaml --resolve api.example.com=198.51.100.7
+  palisade lab delete -f policies.yaml";
+
+#[derive(Debug, Args)]
+#[command(after_help = OF_CHANGES)]
+pub(crate) struct LabApply {
+    #[command(flatten)]
+    pub(crate) change: LabChange,
+
+    /// What a domain name of a policy resolves to from now on; once for each address
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
+    pub(crate) resolve: Vec<Resolved>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = OF_CHANGES)]
 pub(crate) struct LabChange {
     #[command(flatten)]
     pub(crate) lab: WhichLab,

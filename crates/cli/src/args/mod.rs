@@ -25,7 +25,7 @@ pub(crate) use self::{
     connections::{ConnectionsArguments, ConnectionsFormat, DiffArguments, DiffFormat},
     flows::{FlowArguments, Flows, FlowsFormat, JournalArguments, JournalFormat, JournalLevel, Logged},
     generate::{Generate, Starter},
-    lab::{LabChange, LabCommand, LabDown, LabExec, LabList, LabRun, LabUp},
+    lab::{LabApply, LabChange, LabCommand, LabDown, LabExec, LabList, LabRun, LabUp},
     machine::{AgentArguments, AgentCommand, Completion, Doctor, EstablishedArgument, Man, Ruleset},
     names::NameArguments,
     node::{InitArguments, PodArguments, UnknownPodsArgument},

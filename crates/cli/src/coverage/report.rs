@@ -159,8 +159,8 @@ fn closing(cluster: &Cluster, program: &PolicyProgram, identity: IdentityId, dir
     let families = families(cluster, of);
     let destination = (direction == Direction::Ingress).then_some(identity);
     let is_isolated = !policies.is_empty();
-    let stance = |whom: Whom<'_>| {
-        let rules = program.concerning(id, &of.namespace, &families, whom).without(Tier::NetworkPolicy);
+    let stance = |whom: Whom| {
+        let rules = program.concerning(id, &families, whom).without(Tier::NetworkPolicy);
         // What isolates leaves nothing to the tier behind it.
         let rules = if is_isolated { rules.without(Tier::Baseline) } else { rules };
         program.stance(&rules, destination)

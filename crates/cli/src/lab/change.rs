@@ -6,13 +6,14 @@ use anyhow::{Result, bail};
 
 use super::door::{self, Request, Response};
 use crate::{
-    args::{ClusterArguments, Input, LabChange},
+    args::{ClusterArguments, Input, LabApply, LabChange},
     input, screen,
 };
 
 /// Adds or replaces objects.
-pub(crate) fn apply(arguments: &LabChange) -> Result<ExitCode> {
-    change(arguments, |texts, namespace| Request::Apply { texts, namespace })
+pub(crate) fn apply(arguments: &LabApply) -> Result<ExitCode> {
+    let resolved = arguments.resolve.iter().map(|one| (one.name.to_string(), one.address)).collect();
+    change(&arguments.change, |texts, namespace| Request::Apply { texts, namespace, resolved })
 }
 
 /// Takes objects out.

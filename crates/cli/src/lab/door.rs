@@ -13,6 +13,7 @@
 use std::{
     io::{self, BufRead as _, BufReader, IoSlice, IoSliceMut, Read, Write as _},
     mem::MaybeUninit,
+    net::IpAddr,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
         linux::net::SocketAddrExt as _,
@@ -48,8 +49,13 @@ pub(super) enum Request {
     Status,
     /// The namespaces of somebody.
     Enter { who: String, namespace: String },
-    /// New or other objects, as texts with their names.
-    Apply { texts: Vec<(String, String)>, namespace: Option<String> },
+    /// New or other objects, as texts with their names, and what domain names resolve to from now on.
+    Apply {
+        texts: Vec<(String, String)>,
+        namespace: Option<String>,
+        #[serde(default)]
+        resolved: Vec<(String, IpAddr)>,
+    },
     /// Objects to take out.
     Delete { texts: Vec<(String, String)>, namespace: Option<String> },
     /// The end.

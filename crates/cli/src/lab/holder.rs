@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use palisade_engine::model::{Endpoint, Family, Inventory, Name};
+use palisade_engine::model::{DomainName, Endpoint, Family, Inventory, Name, Resolved};
 use palisade_lab::{
     sandbox::Sandbox,
     standing::{Changes, Standing, Who},
@@ -87,8 +87,8 @@ impl Holder {
                     Err(error) => refused(error),
                 }
             }
-            Request::Apply { texts, namespace } => {
-                self.apply(&texts, namespace).map_or_else(refused, Response::Changed)
+            Request::Apply { texts, namespace, resolved } => {
+                self.apply(&texts, namespace, &resolved).map_or_else(refused, Response::Changed)
             }
             Request::Delete { texts, namespace } => {
                 self.delete(&texts, namespace).map_or_else(refused, Response::Changed)
@@ -133,11 +133,17 @@ impl Holder {
         Ok((who, place))
     }
 
-    fn apply(&mut self, texts: &[(String, String)], namespace: Option<String>) -> Result<Vec<String>> {
+    fn apply(
+        &mut self,
+        texts: &[(String, String)],
+        namespace: Option<String>,
+        resolved: &[(String, IpAddr)],
+    ) -> Result<Vec<String>> {
         let options = self.options(namespace);
         let base = Reading { inventory: self.reading.inventory.clone(), ..Reading::default() };
         let named = understood(read_texts_onto(Reading::default(), texts, &options))?;
-        let reading = understood(read_texts_onto(base, texts, &options))?;
+        let mut reading = understood(read_texts_onto(base, texts, &options))?;
+        let told_of = resolve(&mut reading.inventory.resolved, resolved)?;
         let changes = self.lab.change(reading.inventory.clone())?;
         let mut lines = names(&named.inventory);
         for line in &mut lines {
@@ -145,7 +151,7 @@ impl Holder {
             line.push_str(if there { " configured" } else { " created" });
         }
         self.reading = reading;
-        Ok([lines, told(&changes)].concat())
+        Ok([lines, told_of, told(&changes)].concat())
     }
 
     fn delete(&mut self, texts: &[(String, String)], namespace: Option<String>) -> Result<Vec<String>> {
@@ -173,6 +179,19 @@ fn understood(reading: Reading) -> Result<Reading> {
         Some(finding) => bail!("{}", finding.message),
         None => Ok(reading),
     }
+}
+
+/// What is told of a name takes the place of what was told of it before; in lines.
+fn resolve(known: &mut Vec<Resolved>, told: &[(String, IpAddr)]) -> Result<Vec<String>> {
+    let mut new: Vec<Resolved> = Vec::new();
+    for (name, address) in told {
+        let name = DomainName::parse(name).map_err(|error| anyhow!("the name `{name}` {error}"))?;
+        new.push(Resolved { name, address: *address });
+    }
+    known.retain(|one| !new.iter().any(|told| told.name == one.name));
+    let lines = new.iter().map(|one| format!("{} resolves to {}", one.name, one.address)).collect();
+    known.append(&mut new);
+    Ok(lines)
 }
 
 /// `NetworkPolicy prod/web`

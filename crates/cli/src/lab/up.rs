@@ -25,8 +25,10 @@ pub(crate) fn up(arguments: &LabUp) -> Result<ExitCode> {
     }
     // Before the network namespace is another: this is where those who ask will be.
     let listener = door::listen(&arguments.name)?;
-    let understood = input::reading(&arguments.input)?;
-    if understood.reading.inventory.policies.is_empty() {
+    let mut understood = input::reading(&arguments.input)?;
+    understood.reading.inventory.resolved.extend_from_slice(&arguments.resolve);
+    let inventory = &understood.reading.inventory;
+    if inventory.policies.is_empty() && inventory.cluster_policies.is_empty() {
         screen::note("the input has no NetworkPolicy, so no pod is isolated");
     }
     // Before any thread starts: a process with threads cannot have a user namespace of its own.

@@ -44,6 +44,7 @@ const FAULTS: &[Fault] = &[
     ("a_pod_comes_before_its_namespace", true, objects::pod_before_namespace),
     ("deleted_and_created_again", false, objects::deleted_and_created_again),
     ("a_policy_that_cannot_be_understood", true, objects::poison_policy),
+    ("a_cluster_wide_policy_without_a_place", true, objects::policy_without_a_place),
     ("cluster_wide_policies", true, objects::cluster_policies),
     ("a_node_reboots", false, table::reboot),
     ("a_hand_meddles", false, table::a_hand_meddles),

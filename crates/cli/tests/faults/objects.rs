@@ -203,6 +203,55 @@ spec:
     Ok(())
 }
 
+/// A cluster-wide policy of which it is not known when it is asked: nothing is allowed by it, and what it denies or
+/// passes on is denied, whether it was seen before or not, and also by an agent that starts now.
+pub(crate) fn policy_without_a_place() -> Result {
+    let mut bed = up_after(setup(), |bed| {
+        let server = bed.api().fake().ok_or("not the fake server")?;
+        server.install(Watched::ClusterPolicies(ClusterPolicyKind::Cluster).resource());
+        Ok(())
+    })?;
+    let everyone = ["prod/web", "other/near", "other/far"];
+    let policy = |place: &str, action: &str| {
+        format!(
+            "
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {{name: unplaced}}
+spec:
+  {place}
+  subject: {{pods: {{namespaceSelector: {{}}, podSelector: {{matchLabels: {{app: db}}}}}}}}
+  ingress: [{{action: {action}, from: [{{namespaces: {{}}}}]}}]
+"
+        )
+    };
+    // The reader of files leaves it out otherwise.
+    let options = ReadOptions { fail_closed: true, ..ReadOptions::default() };
+    for (place, action, allowed) in [
+        ("tier: Galactic\n  priority: 10", "Deny", &[][..]),
+        ("tier: Admin\n  priority: -1", "Pass", &[][..]),
+        ("tier: Baseline", "Deny", &everyone[..1]),
+        ("tier: Admin\n  priority: 10", "Accept", &everyone[..]),
+        ("tier: Galactic\n  priority: 10", "Accept", &everyone[..1]),
+        ("tier: Galactic\n  priority: 10", "Pass", &[][..]),
+    ] {
+        let text = policy(place, action);
+        let closed = read_text("closed", &text, &options).inventory.cluster_policies;
+        let instead =
+            |inventory: &mut palisade_engine::model::Inventory| inventory.cluster_policies.clone_from(&closed);
+        bed.api().apply(&text)?;
+        bed.settle_as(instead)?;
+        expect(&mut bed, allowed).map_err(|error| format!("{place} {action}: {error}"))?;
+        let is_understood = place == "tier: Admin\n  priority: 10";
+        assert_eq!(bed.metric(0, "palisade_poison_objects")? > 0.0, !is_understood, "{place}");
+        bed.kill_agents(0)?;
+        bed.start_agent(0)?;
+        bed.settle_as(instead)?;
+        expect(&mut bed, allowed).map_err(|error| format!("{place} {action}, from the start: {error}"))?;
+    }
+    Ok(())
+}
+
 /// Cluster-wide policies of every kind come, change and go, before and behind the policy of the namespace.
 pub(crate) fn cluster_policies() -> Result {
     let [cluster, admin, baseline] = ClusterPolicyKind::ALL.map(Watched::ClusterPolicies);

@@ -34,7 +34,7 @@ pub use self::{
     update::Touched,
 };
 use crate::{
-    model::{Cluster, ClusterTier, Direction, DomainName, Mode, NodeId, PodId, PolicyRef},
+    model::{Cluster, ClusterTier, Direction, DomainName, Mode, Name, NodeId, Operator, PodId, PolicyRef},
     sets::PrefixSet,
 };
 
@@ -273,5 +273,20 @@ impl PolicyProgram {
     /// Whether a requirement on namespaces holds for a namespace of the cluster.
     pub fn namespace_has(&self, requirement: RequirementId, namespace: &str) -> bool {
         self.selectors.namespace_has(requirement, namespace)
+    }
+
+    /// What some requirements on namespaces ask.
+    pub(crate) fn asked_of_namespaces(&self, of: &[RequirementId]) -> impl Iterator<Item = (&Name, &Operator)> {
+        self.selectors.namespace_labels().asked(of)
+    }
+
+    /// What some requirements on pods ask.
+    pub(crate) fn asked_of_pods(&self, of: &[RequirementId]) -> impl Iterator<Item = (&Name, &Operator)> {
+        self.selectors.pod_labels().asked(of)
+    }
+
+    /// What some requirements on nodes ask.
+    pub(crate) fn asked_of_nodes(&self, of: &[RequirementId]) -> impl Iterator<Item = (&Name, &Operator)> {
+        self.nodes.asked(of)
     }
 }

@@ -3,7 +3,7 @@
 use roaring::RoaringBitmap;
 
 use super::{Interner, RequirementId, selector::LabelIndex};
-use crate::model::{Cluster, ClusterPeer, Direction, LabelSelector, Labels, NodeId};
+use crate::model::{Cluster, ClusterPeer, Direction, LabelSelector, Labels, Name, NodeId, Operator};
 
 /// A set of nodes of one program: those that a `nodes` peer selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +56,11 @@ impl NodeSets {
     #[expect(clippy::indexing_slicing, reason = "INVARIANT of NodeSets")]
     pub(super) fn text(&self, id: NodeSetId) -> &str {
         &self.texts[id.0 as usize]
+    }
+
+    /// What some requirements ask.
+    pub(super) fn asked(&self, requirements: &[RequirementId]) -> impl Iterator<Item = (&Name, &Operator)> {
+        self.labels.asked(requirements)
     }
 
     /// Whether a requirement holds for a node.

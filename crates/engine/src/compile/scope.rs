@@ -90,6 +90,11 @@ impl Selectors {
         &self.texts[id.0 as usize]
     }
 
+    /// The index over namespaces.
+    pub(super) fn namespace_labels(&self) -> &LabelIndex {
+        &self.namespace_labels
+    }
+
     /// The index over identities.
     pub(super) fn pod_labels(&self) -> &LabelIndex {
         &self.pod_labels

@@ -124,7 +124,8 @@ pub struct ClusterPolicy {
     pub mode: Option<Mode>,
     /// Its tier.
     pub tier: ClusterTier,
-    /// `spec.priority`, the smallest first; `None` for a BaselineAdminNetworkPolicy, which comes last.
+    /// `spec.priority`, the smallest first; `None` for a BaselineAdminNetworkPolicy, which comes last, and for others
+    /// whose place was not understood, which come first.
     pub priority: Option<u16>,
     /// Whose traffic it judges.
     pub subject: ClusterSubject,
@@ -148,7 +149,12 @@ impl ClusterPolicy {
     /// What the policies of a cluster are asked by: the tier, then the priority, then (where the API leaves
     /// the choice open) the name, then the kind.
     pub fn order(&self) -> (ClusterTier, u16, &Name, ClusterPolicyKind) {
-        (self.tier, self.priority.unwrap_or(u16::MAX), &self.name, self.kind)
+        let place = match (self.priority, self.kind) {
+            (Some(priority), _) => priority.saturating_add(1),
+            (None, ClusterPolicyKind::BaselineAdmin) => u16::MAX,
+            (None, ClusterPolicyKind::Cluster | ClusterPolicyKind::Admin) => 0,
+        };
+        (self.tier, place, &self.name, self.kind)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The label that every namespace carries: its own name.
-pub(super) const METADATA_NAME: &str = "kubernetes.io/metadata.name";
+pub(crate) const METADATA_NAME: &str = "kubernetes.io/metadata.name";
 
 /// Objects in the order they were read; nothing checked yet between them.
 #[derive(Clone, Debug, Default)]

@@ -38,6 +38,7 @@ pub use cluster_policy::{
 };
 pub use domain::{DomainName, NotADomainName, Resolution, Resolved, resolution};
 pub use flow::{Endpoint, Flow, NoCommonFamily, Side, Traffic};
+pub(crate) use inventory::METADATA_NAME;
 pub use inventory::{Conflict, Inventory, ObjectKind};
 pub use labels::{LabelSelector, Labels, Operator, Requirement};
 pub use mode::Mode;

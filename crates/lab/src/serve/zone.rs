@@ -5,6 +5,7 @@
 //! POD.SERVICE.NS.svc.cluster.local      a pod of a headless Service
 //! 10-244-1-7.NS.pod.cluster.local       a pod, by its address
 //! POD.NS.svc.cluster.local              a pod, where no Service has the name: no cluster does this
+//! what --resolve tells of               the addresses that it tells, and no others; `*.NAME` is all below it
 //! anything.com, .org, .net, .io, .dev   a host outside: the lab has no internet, and texts want one
 //! ```
 
@@ -82,7 +83,19 @@ impl Zone {
             let all = Family::ALL.into_iter().flat_map(|family| pods.iter().filter_map(move |id| address(*id, family)));
             names.insert(name, Record::Addresses(all.collect()));
         }
+        let mut told: HashMap<String, Vec<IpAddr>> = HashMap::new();
+        for one in cluster.resolved() {
+            told.entry(one.name.to_string()).or_default().push(one.address.to_canonical());
+        }
+        names.extend(told.into_iter().map(|(name, addresses)| (name, Record::Addresses(addresses))));
         Self { names }
+    }
+
+    /// What is known of a name: by itself, or by the nearest pattern that holds it.
+    fn find(&self, name: &str) -> Option<&Record> {
+        let dots = name.match_indices('.').map(|(dot, _)| dot);
+        let mut patterns = dots.filter_map(|dot| self.names.get(&format!("*{}", name.get(dot..)?)));
+        self.names.get(name).or_else(|| patterns.next())
     }
 
     /// The answer to a question, of at most `limit` bytes; nothing when it is none.
@@ -125,7 +138,7 @@ impl Zone {
         // An alias of an alias, at most: a circle ends too.
         for _ in 0..8 {
             let is_outside = current.rsplit_once('.').is_some_and(|(_, last)| OUTSIDE.contains(&last));
-            match self.names.get(&current).or(is_outside.then_some(&outside)) {
+            match self.find(&current).or(is_outside.then_some(&outside)) {
                 None if count == 0 => return NO_SUCH_NAME,
                 None => break,
                 Some(Record::Alias(to)) => {
@@ -202,6 +215,9 @@ mod tests {
             ("many.prod.svc.cluster.local", addresses(&["10.0.0.1"; 40])),
             ("alias.prod.svc.cluster.local", Record::Alias("web.prod.svc.cluster.local".to_owned())),
             ("circle.prod.svc.cluster.local", Record::Alias("circle.prod.svc.cluster.local".to_owned())),
+            ("*.example.com", addresses(&["198.51.100.7"])),
+            ("*.b.example.com", addresses(&["198.51.100.8"])),
+            ("www.example.com", addresses(&["198.51.100.9"])),
         ];
         Zone { names: names.into_iter().map(|(name, record)| (name.to_owned(), record)).collect() }
     }
@@ -224,6 +240,12 @@ mod tests {
         assert_eq!(said(&ask("web.prod.svc.cluster.local", AAAA, DATAGRAM)), (0, 1, vec![0, 0, 0, 0x11]));
         assert_eq!(said(&ask("alias.prod.svc.cluster.local", A, DATAGRAM)), (0, 2, vec![10, 96, 0, 11]));
         assert_eq!(said(&ask("google.com", A, DATAGRAM)), (0, 1, vec![203, 0, 113, 9]));
+        for (told, last) in [("www.example.com", 9), ("a.example.com", 7), ("c.b.example.com", 8), ("b.example.com", 7)]
+        {
+            assert_eq!(said(&ask(told, A, DATAGRAM)), (0, 1, vec![198, 51, 100, last]), "{told}");
+        }
+        assert_eq!(ask("www.example.com", AAAA, DATAGRAM)[7], 0, "what is told of a name is all of it");
+        assert_eq!(said(&ask("example.com", A, DATAGRAM)), (0, 1, vec![203, 0, 113, 9]), "a pattern is what is below");
         // The name is there, an address of that family or a record of that type is not.
         assert_eq!(&ask("many.prod.svc.cluster.local", AAAA, DATAGRAM)[3..8], [0x80, 0, 1, 0, 0]);
         for unknown in ["nobody.prod.svc.cluster.local", "google.com.prod.svc.cluster.local", "web", ""] {

@@ -132,7 +132,7 @@ impl Standing {
             topology.pods.push(host);
         }
         let mut outside = BTreeMap::new();
-        for address in outside::addresses(&cluster, &families(&cluster)) {
+        for address in outside_of(&cluster) {
             outside.insert(address, topology.outside.len());
             topology.outside.push(OutsideHost { address });
         }
@@ -187,7 +187,7 @@ impl Standing {
                 self.pods.insert(id, Placed { index, host });
             }
         }
-        for address in outside::addresses(&self.cluster, &families(&self.cluster)) {
+        for address in outside_of(&self.cluster) {
             if !self.outside.contains_key(&address) {
                 let index = self.network.add_outside(OutsideHost { address })?;
                 self.outside.insert(address, index);
@@ -300,6 +300,11 @@ fn completed(mut inventory: Inventory, given: &mut Given, before: &mut Before) -
     let cluster = before.place(cluster).map_err(StandingError::Conflicts)?;
     let families = families(&cluster);
     Ok(services::give(cluster, &families, given))
+}
+
+/// The hosts outside: some of what policies name, and all that names were told to resolve to.
+fn outside_of(cluster: &Cluster) -> BTreeSet<IpAddr> {
+    outside::addresses(cluster, &families(cluster)).into_iter().chain(outside::told(cluster)).collect()
 }
 
 /// The families that pods have.

@@ -144,6 +144,15 @@ fn what_is_not_understood_fails_closed() {
 }
 
 #[test]
+fn a_policy_whose_place_was_not_understood_comes_first() {
+    let first = ingress("a", ADMIN, 0, &[wide(Action::Pass, &["pods:app=web"])]);
+    let deny = ingress("b", ADMIN, 0, &[wide(Action::Deny, &["pods:app=web"])]);
+    let unplaced = ClusterPolicy { priority: None, ..deny.clone() };
+    assert_eq!(Fixture::with([], &[first.clone(), deny], &[]).ask("shop/web", "shop/db", "TCP 80"), Allow);
+    assert_eq!(Fixture::with([], &[first, unplaced], &[]).ask("shop/web", "shop/db", "TCP 80"), Deny);
+}
+
+#[test]
 fn names_mean_what_was_told() {
     let rules = [wide(Action::Accept, &["names:api.example.com"]), wide(Action::Deny, &["net:0.0.0.0/0"])];
     let policies = [egress("e", ADMIN, 1, &rules)];

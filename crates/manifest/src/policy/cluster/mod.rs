@@ -15,7 +15,9 @@ mod ports;
 mod rules;
 mod subject;
 
-use palisade_engine::model::{ClusterPolicy, ClusterPolicyKind, ClusterTier, Direction, ObjectKind};
+use palisade_engine::model::{
+    Action, ClusterMatch, ClusterPolicy, ClusterPolicyKind, ClusterRule, ClusterTier, Direction, ObjectKind,
+};
 
 use super::{metadata_fields, unknown};
 use crate::{
@@ -101,29 +103,38 @@ pub(crate) fn read(cx: &mut Context<'_>, root: &Field<'_>, kind: ClusterPolicyKi
         ClusterPolicyKind::Admin => Some(ClusterTier::Admin),
         ClusterPolicyKind::BaselineAdmin => Some(ClusterTier::Baseline),
     };
-    let has_priority = kind != ClusterPolicyKind::BaselineAdmin;
-    let priority = has_priority.then(|| priority(cx, &spec));
+    let priority = match kind {
+        ClusterPolicyKind::BaselineAdmin => Some(None),
+        ClusterPolicyKind::Cluster | ClusterPolicyKind::Admin => priority(cx, &spec).map(Some),
+    };
     let subject = subject::read(cx, &spec, fields);
     let ingress = rules::read(cx, &spec, fields, Direction::Ingress, tier);
     let egress = rules::read(cx, &spec, fields, Direction::Egress, tier);
-    let priority = match priority {
-        Some(None) => return None,
-        Some(given) => given,
-        None => None,
-    };
     let at = Some(cx.value_span(root));
-    Some(ClusterPolicy {
-        kind,
-        name: metadata?.id.name,
-        annotations,
-        mode,
-        tier: tier?,
-        priority,
-        subject,
-        ingress,
-        egress,
-        at,
+    let name = metadata?.id.name;
+    Some(match (tier, priority) {
+        (Some(tier), Some(priority)) => {
+            ClusterPolicy { kind, name, annotations, mode, tier, priority, subject, ingress, egress, at }
+        }
+        // Without a priority it is asked first in its tier, and without a tier in the first one.
+        _ => {
+            let (tier, ingress, egress) = (tier.unwrap_or(ClusterTier::Admin), closed(ingress), closed(egress));
+            ClusterPolicy { kind, name, annotations, mode, tier, priority: None, subject, ingress, egress, at }
+        }
     })
+}
+
+/// The rules of a policy of which it is not known when it is asked. Nothing is allowed by them: an Accept might have
+/// come behind others that deny. What they deny stays denied, and what they pass on might have been denied there.
+fn closed(mut rules: Vec<ClusterRule>) -> Vec<ClusterRule> {
+    for rule in &mut rules {
+        match rule.action {
+            Action::Accept => rule.matches = ClusterMatch::NotUnderstood,
+            Action::Deny => {}
+            Action::Pass => rule.action = Action::Deny,
+        }
+    }
+    rules
 }
 
 fn tier(cx: &mut Context<'_>, spec: &Field<'_>) -> Option<ClusterTier> {
