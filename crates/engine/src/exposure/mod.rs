@@ -17,10 +17,10 @@ use crate::{
     compile::{
         Action, BlockId, IdentityId, NodeSetId, Otherwise, Peers, PolicyProgram, Rule, RulePeer, SelectorId, Tier,
     },
+    matching::Certainty,
     model::{Cluster, Direction, Family, METADATA_NAME, Name, Side},
     sets::TrafficSet,
     strangers::families,
-    verdict::Certainty,
 };
 
 /// Some of all who may come.

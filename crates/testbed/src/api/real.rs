@@ -75,6 +75,9 @@ impl RealServer {
             &[
                 format!("--etcd-servers={client}"),
                 "--bind-address=127.0.0.1".to_owned(),
+                // Where the lab is there is no default route to guess an address from.
+                "--advertise-address=127.0.0.1".to_owned(),
+                "--endpoint-reconciler-type=none".to_owned(),
                 format!("--secure-port={}", address.port()),
                 // It makes a certificate of its own there, whose key signs what no test looks at.
                 format!("--cert-dir={}", certificates.display()),
