@@ -1,7 +1,8 @@
 //! etcd and kube-apiserver, as envtest starts them: no kubelet, no controllers, nothing but the API.
 //!
-//! Objects are written by `kubectl`, which comes with envtest's programs: server-side apply, and once more
-//! for the status of Pods and Nodes, which nobody else sets here.
+//! Objects are written by `kubectl`, which comes with envtest's programs: server-side apply, and then the status of
+//! Pods and Nodes, which nobody else sets here, replaced. It cannot be applied: a Node with addresses of both
+//! families has two entries of one type, which for a server-side apply is one entry twice.
 
 use std::{
     fs::File,
@@ -139,16 +140,19 @@ impl RealServer {
 
 impl Api for RealServer {
     fn apply(&self, manifests: &str) -> Result {
-        let all = objects(manifests);
-        let apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=testbed", "-f", "-"];
-        self.kubectl(&apply, &list(&all))?;
-        let has_status = |object: &&Value| matches!(object["kind"].as_str(), Some("Pod" | "Node"));
-        let with_status: Vec<Value> =
-            all.iter().filter(has_status).filter(|one| one["status"].is_object()).cloned().collect();
+        let mut all = objects(manifests);
+        let has_status =
+            |object: &&Value| matches!(object["kind"].as_str(), Some("Pod" | "Node")) && object["status"].is_object();
+        let with_status: Vec<Value> = all.iter().filter(has_status).cloned().collect();
+        for object in all.iter_mut().filter_map(Value::as_object_mut) {
+            object.remove("status");
+        }
+        self.kubectl(
+            &["apply", "--server-side", "--force-conflicts", "--field-manager=testbed", "-f", "-"],
+            &list(&all),
+        )?;
         if !with_status.is_empty() {
-            let mut of_status = apply.to_vec();
-            of_status.push("--subresource=status");
-            self.kubectl(&of_status, &list(&with_status))?;
+            self.kubectl(&["replace", "--subresource=status", "-f", "-"], &list(&with_status))?;
         }
         Ok(())
     }
