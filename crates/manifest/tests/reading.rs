@@ -625,3 +625,44 @@ fn the_mode_of_policies() {
                 {palisade.dev/mode: audit}}\nspec: {tier: Admin, priority: 1, subject: {namespaces: {}}}\n";
     assert_eq!(good(wide).inventory.cluster_policies[0].mode, Some(Mode::Audit));
 }
+
+/// What a kube-apiserver 1.36 refuses in the metadata and the status of policies, beside what is recorded.
+#[test]
+fn what_decides_nothing_is_looked_at_all_the_same() {
+    let network = |metadata: &str, more: &str| {
+        let spec = "spec: {podSelector: {}}";
+        format!("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{{metadata}}}\n{spec}\n{more}")
+    };
+    let wide = |metadata: &str| {
+        let spec = "spec: {tier: Admin, priority: 1, subject: {namespaces: {}}}";
+        format!(
+            "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {{{metadata}}}\n{spec}\n"
+        )
+    };
+    let owned = |owner: &str| network(&format!("name: a, ownerReferences: [{{name: b, uid: u, {owner}}}]"), "");
+    for (text, found) in [
+        (network("name: a", "status: {}"), Some("status")),
+        (network("name: a", "status: null"), Some("status")),
+        // A server of its time printed it.
+        (network("name: a, uid: 3f1", "status: {}"), None),
+        (network("name: a, uid: 3f1", "status: {conditions: []}"), Some("status")),
+        (network("name: a, generateName: b-", ""), None),
+        (network("name: a, generateName: B-", ""), Some("metadata.generateName")),
+        (network("name: a, generateName: 5", ""), Some("metadata.generateName")),
+        (owned("apiVersion: v1, kind: Pod, blockOwnerDeletion: true"), None),
+        (
+            owned("apiVersion: v1, kind: Pod, blockOwnerDeletion: 1"),
+            Some("metadata.ownerReferences[0].blockOwnerDeletion"),
+        ),
+        (owned("apiVersion: v1, kind: Pod, owner: c"), Some("metadata.ownerReferences[0].owner")),
+        (owned("apiVersion: v1, kind: Event"), Some("metadata.ownerReferences")),
+        (wide("name: a, namespace: b"), None),
+        (wide("name: a, namespace: true"), Some("metadata.namespace")),
+    ] {
+        let reading = read(&text);
+        let fields: Vec<&str> = reading.diagnostics.iter().filter_map(|finding| finding.field.as_deref()).collect();
+        assert_eq!(fields, found.into_iter().collect::<Vec<_>>(), "{text}");
+        let inventory = &reading.inventory;
+        assert_eq!(inventory.policies.len() + inventory.cluster_policies.len(), 1, "it stays: {text}");
+    }
+}

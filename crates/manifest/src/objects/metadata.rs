@@ -62,23 +62,15 @@ fn name(cx: &mut Context<'_>, root: &Field<'_>, metadata: Option<&Field<'_>>, ki
             }
             cx.report_harmless(labels::template(text, finding));
         }
+        // It decides nothing beside a name, but the server looks at it.
+        cx.harmless(|cx| beginning(cx, metadata));
         return Some(cx.name(text));
     }
-    let prefix = metadata.and_then(|metadata| metadata.get("generateName"));
-    if let Some(field) = &prefix {
-        let text = cx.text(field)?;
-        // The server puts letters and digits after it, so it may end with a hyphen.
-        let wrong = names::subdomain(&format!("{text}x"));
-        if let (Some(wrong), false) = (wrong, text.is_empty()) {
-            let finding = cx.error(field, format!("a name that begins with `{text}` {wrong}"));
-            cx.report_harmless(labels::template(text, finding));
-        }
-        if !text.is_empty() {
-            // The server would choose the rest. Parentheses cannot be in a real name, so this one
-            // meets no other.
-            *cx.generated += 1;
-            return Some(cx.name(&format!("{text}(generated {})", cx.generated)));
-        }
+    let text = beginning(cx, metadata)?;
+    if !text.is_empty() {
+        // The server would choose the rest. Parentheses cannot be in a real name, so this one meets no other.
+        *cx.generated += 1;
+        return Some(cx.name(&format!("{text}(generated {})", cx.generated)));
     }
     let finding = match metadata {
         Some(metadata) => cx.missing(metadata, "name", format!("this {} has no name", kind::name(kind))),
@@ -88,13 +80,26 @@ fn name(cx: &mut Context<'_>, root: &Field<'_>, metadata: Option<&Field<'_>>, ki
     None
 }
 
+/// What the name begins with that the server would make; empty where there is none.
+fn beginning(cx: &mut Context<'_>, metadata: Option<&Field<'_>>) -> Option<String> {
+    let Some(field) = metadata.and_then(|metadata| metadata.get("generateName")) else { return Some(String::new()) };
+    let text = cx.text(&field)?;
+    // Letters and digits come behind it, so it may end with a hyphen.
+    if let (Some(wrong), false) = (names::subdomain(&format!("{text}x")), text.is_empty()) {
+        let finding = cx.error(&field, format!("a name that begins with `{text}` {wrong}"));
+        cx.report_harmless(labels::template(text, finding));
+    }
+    Some(text.to_owned())
+}
+
 fn namespace(cx: &mut Context<'_>, metadata: Option<&Field<'_>>, kind: ObjectKind) -> Option<Name> {
+    let field = metadata.and_then(|metadata| metadata.get("namespace"));
     if matches!(kind, ObjectKind::Namespace | ObjectKind::Node | ObjectKind::ClusterPolicy(_)) {
+        // The server takes any text there, and does not look at it.
+        cx.harmless(|cx| field.and_then(|field| cx.text(&field)));
         return Some(cx.default_namespace.clone());
     }
-    let Some(field) = metadata.and_then(|metadata| metadata.get("namespace")) else {
-        return Some(cx.default_namespace.clone());
-    };
+    let Some(field) = field else { return Some(cx.default_namespace.clone()) };
     let text = cx.text(&field)?;
     if text.is_empty() {
         return Some(cx.default_namespace.clone());

@@ -23,6 +23,9 @@ const FIELDS: [&str; 15] = [
     "managedFields",
 ];
 
+/// The fields of an item of `ownerReferences` (`OwnerReference`).
+const OWNER_FIELDS: [&str; 6] = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+
 /// All annotations of an object together, in bytes.
 const ANNOTATIONS_LIMIT: usize = 262_144;
 
@@ -110,7 +113,8 @@ fn owner(cx: &mut Context<'_>, list: &Field<'_>, item: &Field<'_>) {
     if !cx.expect_mapping(item) {
         return;
     }
-    for name in ["apiVersion", "kind", "name", "uid"] {
+    super::unknown::report(cx, item, &OWNER_FIELDS);
+    let texts = ["apiVersion", "kind", "name", "uid"].map(|name| {
         let text = match item.get(name) {
             Some(field) => cx.text(&field),
             None => Some(""),
@@ -120,5 +124,14 @@ fn owner(cx: &mut Context<'_>, list: &Field<'_>, item: &Field<'_>) {
             finding.field = Some(format!("{list}.{name}"));
             cx.report(finding.label(format!("`{name}` is missing")));
         }
+        text
+    });
+    if let [Some("v1"), Some("Event"), ..] = texts {
+        let mut finding = cx.error(item, "an Event cannot own anything");
+        finding.field = Some(list.to_string());
+        cx.report(finding.label("not an owner"));
+    }
+    if let Some(field) = item.get("blockOwnerDeletion") {
+        cx.boolean(&field);
     }
 }

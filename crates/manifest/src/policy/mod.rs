@@ -75,10 +75,12 @@ fn types(cx: &mut Context<'_>, field: &Field<'_>) -> Option<PolicyTypes> {
     (count > 0).then_some(types)
 }
 
-/// Servers from 1.24 to 1.27 printed `status: {}`: an empty one says nothing and is let through.
+/// Servers from 1.24 to 1.27 printed `status: {}`: it is let through where a server has stored the policy (it has a
+/// uid), since nobody wrote it.
 fn status(cx: &mut Context<'_>, root: &Field<'_>) {
-    let Some(status) = root.get("status") else { return };
-    if matches!(status.node.view(), View::Mapping(entries) if entries.count() == 0) {
+    let Some((_, status)) = root.entries().find(|(key, _)| key.text() == Some("status")) else { return };
+    let is_empty = matches!(status.node.view(), View::Mapping(entries) if entries.count() == 0);
+    if is_empty && root.get("metadata").is_some_and(|metadata| metadata.get("uid").is_some()) {
         return;
     }
     let finding = cx.error(&status, "unknown field `status`: a NetworkPolicy has none");
