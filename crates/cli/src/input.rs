@@ -231,12 +231,19 @@ fn understood(mut reading: Reading, input: &Input) -> Result<Reading> {
     if errors > 0 {
         if !input.keep_going {
             let what = if errors == 1 { "one mistake".to_owned() } else { format!("{errors} mistakes") };
-            return Err(anyhow!("no answer from an input with {what} (--keep-going leaves out what has one)"));
+            // What cannot even be read is no part of the input that could be left out.
+            let can_be_left_out =
+                reading.diagnostics.iter().any(|finding| finding.leaves_out() && finding.code != "INPUT");
+            let hint = match input.may_keep_going && can_be_left_out {
+                true => " (--keep-going leaves out what has one)",
+                false => "",
+            };
+            return Err(anyhow!("no answer from an input with {what}{hint}"));
         }
         let what = if errors == 1 { "the mistake".to_owned() } else { format!("one of the {errors} mistakes") };
         screen::note(&format!("whatever has {what} above is left out of this answer"));
     }
-    passed_over(&reading.passed_over, input.keep_going)?;
+    passed_over(&reading.passed_over, input)?;
     Ok(reading)
 }
 
@@ -289,15 +296,13 @@ fn warn_of_nothing(input: &Input, cluster: &Cluster) {
 
 /// Kinds that policies do not speak of are no mistake, but whoever expected them to count should know.
 /// Policies of a kind that is not read are one: without them the answer would be about another cluster.
-fn passed_over(kinds: &BTreeMap<(String, String), usize>, keep_going: bool) -> Result<()> {
+fn passed_over(kinds: &BTreeMap<(String, String), usize>, input: &Input) -> Result<()> {
     let policies = note_passed_over(kinds);
-    if policies.is_empty() || keep_going {
+    if policies.is_empty() || input.keep_going {
         return Ok(());
     }
-    Err(anyhow!(
-        "no answer without {}: this version does not read them (--keep-going leaves them out)",
-        policies.join(", ")
-    ))
+    let hint = if input.may_keep_going { " (--keep-going leaves them out)" } else { "" };
+    Err(anyhow!("no answer without {}: this version does not read them{hint}", policies.join(", ")))
 }
 
 /// Says which kinds were passed over, and returns those of them that are policies, each with its count.

@@ -35,7 +35,9 @@ pub(crate) fn hanging(lead: &str, text: &str, indent: usize, width: usize) -> St
         .subsequent_indent(&indent)
         .break_words(true)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    textwrap::fill(text, options)
+    let lines: Vec<_> = textwrap::wrap(text, options);
+    // A lead before a word that is too long for its line ends in a blank.
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
 /// A command that can be copied: where it does not fit, its lines end in a backslash.

@@ -123,6 +123,10 @@ pub(crate) struct Input {
     /// Answer even if some of the input could not be read, and say what was left out
     #[arg(long, help_heading = "Input")]
     pub(crate) keep_going: bool,
+
+    /// Whether the command has that option.
+    #[arg(skip = true)]
+    pub(crate) may_keep_going: bool,
 }
 
 /// Which cluster is read when no files are given.

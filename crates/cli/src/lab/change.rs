@@ -33,6 +33,7 @@ fn change(
         namespace: arguments.namespace.clone(),
         cluster: ClusterArguments { context: None, kubeconfig: None, all_namespaces: false },
         keep_going: false,
+        may_keep_going: false,
     };
     input::once_from_stdin(&input, None)?;
     let texts = input::texts(&input::reading(&input)?.reading)?;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use palisade_engine::model::{Pod, PodAddresses};
 use palisade_lab::{
     sandbox::{Means, Sandbox},
     standing::Standing,
@@ -57,10 +58,17 @@ fn said(arguments: &LabUp, lab: &Standing, means: Means) -> String {
         counted(cluster.nodes().len(), "node"),
         counted(cluster.services().len(), "Service")
     );
-    let width = live().map(|(_, pod)| pod.id.to_string().len()).max().unwrap_or(0);
-    for (_, pod) in live().take(20) {
-        let addresses: Vec<String> = pod.addresses.iter().map(|address| address.to_string()).collect();
-        text.push_str(&format!("  {:width$}  {}\n", pod.id.to_string(), addresses.join("  ")).replace("  \n", "\n"));
+    let row = |pod: &Pod| {
+        let of = |address: Option<String>| address.unwrap_or_default();
+        let PodAddresses { v4, v6 } = pod.addresses;
+        [pod.id.to_string(), of(v4.map(|v4| v4.to_string())), of(v6.map(|v6| v6.to_string()))]
+    };
+    let rows: Vec<[String; 3]> = live().take(20).map(|(_, pod)| row(pod)).collect();
+    let widest = |column: fn(&[String; 3]) -> &String| rows.iter().map(|row| column(row).len()).max().unwrap_or(0);
+    let (names, v4s) = (widest(|[name, ..]| name), widest(|[_, v4, _]| v4));
+    for [name, v4, v6] in &rows {
+        text.push_str(format!("  {name:names$}  {v4:v4s$}  {v6}").trim_end());
+        text.push('\n');
     }
     if live().count() > 20 {
         text.push_str(&format!("  and {} more\n", live().count() - 20));
