@@ -105,11 +105,12 @@ impl Place {
 
     /// The kernel lets go of what a rule asked for some time after the rule is gone.
     fn wait_until_untracked(&self, hopper: &mut Hopper) -> Result<()> {
-        let (began, path) = (Instant::now(), self.paths.first().context("no path")?);
+        let began = Instant::now();
         hopper.enter(self.network.node(0).context("no node")?)?;
         while began.elapsed() < UNTRACKED {
             self.conntrack.flush()?;
-            path.round_trip()?;
+            // The families are let go of one after the other.
+            self.paths.iter().try_for_each(Path::round_trip)?;
             if conntrack::count(hopper)? == 0 {
                 return Ok(());
             }
