@@ -42,8 +42,6 @@ use self::{
 /// A round ends after this long, on a machine that is slow or busy, as long as each place had some turns.
 const ROUND: Duration = Duration::from_secs(40);
 const ENOUGH: u32 = 5;
-/// Where cluster-wide policies are audited, too, the pair is asked of the enforced policies and then of all.
-const ASKED_TWICE: &str = "palisade, half of both audited";
 /// What connection tracking alone may differ from itself.
 const NOISE: f64 = 0.01;
 
@@ -158,7 +156,7 @@ fn places(quick: bool, hopper: &mut Hopper) -> Result<Vec<Entry>> {
                 ("palisade, one pod", wanted(100, 200, 60)),
                 ("palisade, cluster-wide", Wanted { wide: 20, ..small }),
                 ("palisade, half audited", Wanted { half_audited: true, ..small }),
-                (ASKED_TWICE, Wanted { wide: 20, half_audited: true, ..small }),
+                ("palisade, half of both audited", Wanted { wide: 20, half_audited: true, ..small }),
             ],
         ),
         false => (
@@ -170,12 +168,12 @@ fn places(quick: bool, hopper: &mut Hopper) -> Result<Vec<Entry>> {
                 // A hundred cluster-wide ones besides, of 25 rules each.
                 ("palisade, cluster-wide", Wanted { wide: 100, ..large }),
                 ("palisade, half audited", Wanted { half_audited: true, ..large }),
-                (ASKED_TWICE, Wanted { wide: 100, half_audited: true, ..large }),
+                ("palisade, half of both audited", Wanted { wide: 100, half_audited: true, ..large }),
             ],
         ),
     };
-    let kind = |name| if name == ASKED_TWICE { Kind::Twice } else { Kind::Palisade };
-    let all = std::iter::once(("palisade", first)).chain(others).map(|(name, wanted)| (kind(name), name, wanted));
+    let all = std::iter::once(("palisade", first)).chain(others);
+    let all = all.map(|(name, wanted)| (Kind::Palisade, name, wanted));
     for (kind, name, wanted) in all.chain([(Kind::Cutting, "palisade, some cut", first)]) {
         let Made { ruleset, policies, pods } = rules::palisade(wanted)?;
         add(kind, name, policies, pods, ruleset)?;

@@ -43,8 +43,6 @@ pub(crate) enum Kind {
     Empty,
     /// The rules of an agent.
     Palisade,
-    /// The same where the pair is judged twice, for audited policies of the Admin tier: more than is promised.
-    Twice,
     /// The same, and what drops connections that were cut, which is there while there are some.
     Cutting,
     /// One rule a policy in a row.
@@ -155,8 +153,8 @@ impl Place {
             );
             self.conntrack.flush()?;
             let dropped = self.dropped()?;
-            let is_filtered = matches!(self.kind, Kind::Palisade | Kind::Twice | Kind::Cutting | Kind::Linear)
-                && state == State::With;
+            let is_filtered =
+                matches!(self.kind, Kind::Palisade | Kind::Cutting | Kind::Linear) && state == State::With;
             for path in &self.paths {
                 let arrived = path.forbidden_arrive(!is_filtered)?;
                 let expected = if is_filtered { [false, false] } else { [true, true] };

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use palisade_engine::{
-    compile::Action,
+    compile::{Action, Tier},
     model::{PortRange, Protocol},
 };
 
-use super::peers::{UnionId, Unions};
+use super::unions::{UnionId, Unions};
 
 /// One rule, as far as the cells are concerned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
+    pub(super) tier: Tier,
+    /// Whether its policy is audited, so that it does not count in what is enforced.
+    pub(super) is_audited: bool,
     pub(super) action: Action,
     pub(super) peers: UnionId,
     pub(super) traffic: Traffic,
@@ -39,11 +42,15 @@ pub(super) struct Cells {
 }
 
 impl Cells {
-    /// Cuts the port space by the entries, which are in order.
-    pub(super) fn cut(entries: &[Entry], unions: &mut Unions) -> Self {
+    /// Cuts the port space by the entries, which are in order; `decide` says what those that count in a cell come to.
+    pub(super) fn cut(entries: &[Entry], mut decide: impl FnMut(&[Entry]) -> Decisions) -> Self {
+        let mut decide = |here: &BTreeMap<usize, &Entry>| {
+            let here: Vec<Entry> = here.values().map(|entry| **entry).collect();
+            decide(&here)
+        };
         let everywhere: BTreeMap<usize, &Entry> =
             entries.iter().enumerate().filter(|(_, entry)| entry.traffic == Traffic::All).collect();
-        let mut cells = Self { rest: decisions(everywhere.values(), unions), ports: BTreeMap::new() };
+        let mut cells = Self { rest: decide(&everywhere), ports: BTreeMap::new() };
         for protocol in Protocol::ALL {
             let edges = edges(entries, protocol);
             let ends = edges.keys().skip(1).map(|next| next - 1).chain([u16::MAX]);
@@ -55,7 +62,7 @@ impl Cells {
                 for place in &edge.end {
                     here.remove(place);
                 }
-                let decisions = decisions(here.values(), unions);
+                let decisions = decide(&here);
                 let Some(range) = PortRange::new(*first, last) else { continue };
                 open = match open.take() {
                     Some((before, same)) if same == decisions => {
@@ -103,8 +110,8 @@ fn edges(entries: &[Entry], protocol: Protocol) -> BTreeMap<u16, Edge<'_>> {
     edges
 }
 
-/// Neighbours of the same action become one question.
-fn decisions<'a>(entries: impl Iterator<Item = &'a &'a Entry>, unions: &mut Unions) -> Decisions {
+/// What the entries of one tier come to: neighbours of the same action become one question.
+pub(super) fn in_order(entries: &[Entry], unions: &mut Unions) -> Decisions {
     let mut runs: Vec<(Action, Vec<UnionId>)> = Vec::new();
     for entry in entries {
         match runs.last_mut() {
@@ -118,17 +125,23 @@ fn decisions<'a>(entries: impl Iterator<Item = &'a &'a Entry>, unions: &mut Unio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::peers::{Peer, Who};
+    use crate::plan::unions::{Peer, Who};
 
     /// The cells of one rule a name, as ranges of ports with how many peers may use them.
     fn cut(rules: &[(&str, Traffic)]) -> (Vec<(u16, u16, usize)>, Decisions) {
         let mut unions = Unions::default();
         let mut entry = |(name, traffic): &(&str, Traffic)| {
             let peer = Peer { who: Who::Anyone, with_port: Some(((*name).into(), Protocol::Tcp, 1)) };
-            Entry { action: Action::Accept, peers: unions.of([peer]), traffic: *traffic }
+            Entry {
+                tier: Tier::NetworkPolicy,
+                is_audited: false,
+                action: Action::Accept,
+                peers: unions.of([peer]),
+                traffic: *traffic,
+            }
         };
         let entries: Vec<Entry> = rules.iter().map(&mut entry).collect();
-        let cells = Cells::cut(&entries, &mut unions);
+        let cells = Cells::cut(&entries, |here| in_order(here, &mut unions));
         let size = |decisions: &Decisions| decisions.iter().map(|(_, union)| unions.peers(*union).count()).sum();
         let shown = cells.ports.iter().map(|((_, range), cell)| (range.first(), range.last(), size(cell)));
         (shown.collect(), cells.rest)

@@ -7,10 +7,13 @@
 //!                  ─► map ingress by destination address ─► chain of the pod's ingress profile
 //!                  ─► log, where accepted connections are logged
 //! chain of a       the port's cell: plain rules, or a verdict map on protocol and port in front
-//!   profile        each cell: one look-up in the union of the peers that its rules allow
+//!   tier           each cell: one look-up in the union of the peers that its rules allow
 //!                  return = this direction allows; the packet goes on to the other direction
 //!                  goto the chain that logs, counts and drops, but for neighbour discovery, and for what a
 //!                  Service brought back to the pod that sent it
+//! where cluster-   first, in a chain like that of a tier: the pods that NetworkPolicies accept, and nobody
+//!   wide policies  before them denies; all others go through the tiers
+//!   come before
 //! where audited    jump to the chain of the enforced ones, then goto that of all, which is built alike: but what
 //!   ones may deny  it denies is logged, counted, and returns
 //!   more
@@ -22,11 +25,15 @@
 //! policies. Names come from content, so what is equal is shared, and a restart recognises it.
 
 mod cells;
+mod denial;
+mod front;
 mod names;
 mod peers;
+mod piece;
 mod planner;
 mod profile;
 mod source;
+mod unions;
 mod unknown;
 
 use std::{collections::BTreeMap, net::IpAddr};
@@ -37,8 +44,8 @@ use palisade_engine::{
     model::{Cluster, Direction, Family, NodeId},
 };
 
+pub use self::piece::AuditChain;
 pub use self::planner::Planner;
-pub use self::profile::AuditChain;
 pub use self::unknown::{LocalPrefixes, Misfit, UNKNOWN_POD, UnknownPods, closed};
 use crate::{
     draft::Draft,

@@ -1,4 +1,4 @@
-//! Unions of peers, and the sets that hold them.
+//! The sets that hold the members of unions of peers, and the look-ups that find them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,98 +7,19 @@ use std::{
 
 use palisade_engine::{
     PolicyProgram,
-    compile::{BlockId, IdentityId, NameListId, NodeSetId, SelectorId},
+    compile::{IdentityId, NodeSetId},
     model::{Cluster, DomainName, Family, Name, Protocol},
     sets::PrefixSet,
 };
 use rustc_hash::FxHashMap;
 
-use super::{digit, names::content_name};
+use super::{
+    digit,
+    names::content_name,
+    self_name,
+    unions::{Before, Earlier, Peer, PortNumber, UnionId, Unions, Who, texts},
+};
 use crate::ruleset::{Elements, End, Expression, Key, Passing, Set, SetKind, shortened};
-
-/// One peer of a union.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Peer {
-    pub(super) who: Who,
-    /// Only pods that give this name to this port.
-    pub(super) with_port: Option<PortNumber>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Who {
-    Anyone,
-    Pods(SelectorId),
-    Block(BlockId),
-    Nodes(NodeSetId),
-    Names(NameListId),
-}
-
-/// Peers of which any may be the other end: equal unions have one id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct UnionId(u32);
-
-impl UnionId {
-    /// Anyone at all.
-    pub(super) const ANY: Self = Self(0);
-}
-
-/// The unions of one plan, each held once.
-#[derive(Debug)]
-pub(super) struct Unions {
-    ids: FxHashMap<BTreeSet<Peer>, UnionId>,
-    /// By id; the first one stands for anyone.
-    peers: Vec<BTreeSet<Peer>>,
-    merged: FxHashMap<Vec<UnionId>, UnionId>,
-}
-
-impl Default for Unions {
-    fn default() -> Self {
-        Self { ids: FxHashMap::default(), peers: vec![BTreeSet::new()], merged: FxHashMap::default() }
-    }
-}
-
-impl Unions {
-    /// The union of some peers.
-    pub(super) fn of(&mut self, peers: impl IntoIterator<Item = Peer>) -> UnionId {
-        let peers: BTreeSet<Peer> = peers.into_iter().collect();
-        if peers.iter().any(|peer| peer.who == Who::Anyone && peer.with_port.is_none()) {
-            return UnionId::ANY;
-        }
-        if let Some(id) = self.ids.get(&peers) {
-            return *id;
-        }
-        let id = UnionId(u32::try_from(self.peers.len()).unwrap_or(u32::MAX));
-        self.peers.push(peers.clone());
-        self.ids.insert(peers, id);
-        id
-    }
-
-    /// The union of some unions.
-    pub(super) fn merge(&mut self, mut ids: Vec<UnionId>) -> UnionId {
-        ids.sort_unstable();
-        ids.dedup();
-        match ids.as_slice() {
-            [UnionId::ANY, ..] => return UnionId::ANY,
-            [one] => return *one,
-            _ => {}
-        }
-        if let Some(id) = self.merged.get(&ids) {
-            return *id;
-        }
-        let peers: Vec<Peer> = ids.iter().flat_map(|id| self.peers(*id)).cloned().collect();
-        let id = self.of(peers);
-        self.merged.insert(ids, id);
-        id
-    }
-
-    /// The peers of a union; none for the union of anyone.
-    pub(super) fn peers(&self, id: UnionId) -> impl Iterator<Item = &Peer> {
-        self.peers.get(id.0 as usize).into_iter().flatten()
-    }
-}
-
-/// A named port with one of the numbers that pods give it.
-pub(super) type PortNumber = (Name, Protocol, u16);
 
 /// The identities, those with pods, behind each named port that some rule uses.
 #[derive(Debug, Default)]
@@ -157,6 +78,8 @@ pub(super) enum Lookup {
     Family(Family),
     /// Whoever is in the set of this name.
     Set(Family, String),
+    /// The pod that is judged.
+    Itself(Family),
 }
 
 impl Lookup {
@@ -165,6 +88,7 @@ impl Lookup {
         match self {
             Self::Family(family) => Expression::Family(*family),
             Self::Set(family, name) => Expression::AddressIn(end, *family, name.clone()),
+            Self::Itself(family) => Expression::PairIn(*family, self_name(*family)),
         }
     }
 }
@@ -175,6 +99,8 @@ pub(super) struct PodSet {
     pub(super) family: Family,
     /// Who is in it: whoever one of these means, and that only a pod can be.
     pub(super) peers: Vec<Peer>,
+    /// But whom one of these denies.
+    before: Vec<Before>,
     /// The peers as text.
     comment: String,
 }
@@ -187,7 +113,8 @@ impl PodSet {
             let mut add = |id: IdentityId| {
                 let addresses = program.identity(id).pods.iter();
                 let addresses = addresses.filter_map(|pod| cluster.pod(*pod).addresses.of(self.family));
-                let meant = addresses.filter(|address| peer.has(program, id, *address));
+                let meant = addresses
+                    .filter(|address| peer.has(program, id, *address) && !self.is_denied_before(program, id, *address));
                 elements.extend(meant.map(|address| (Key::Address(address), None)));
             };
             match (peer.who, &peer.with_port) {
@@ -210,36 +137,17 @@ impl PodSet {
     /// Whether the address of a pod of that identity is in it.
     pub(super) fn has(&self, program: &PolicyProgram, identity: IdentityId, address: IpAddr) -> bool {
         self.peers.iter().any(|peer| peer.has(program, identity, address))
-    }
-}
-
-impl Peer {
-    /// Whether it means the pod of that identity at that address.
-    fn has(&self, program: &PolicyProgram, id: IdentityId, address: IpAddr) -> bool {
-        let with_port =
-            |(name, protocol, number): &PortNumber| program.identity(id).port_numbers(name, *protocol).contains(number);
-        self.with_port.as_ref().is_none_or(with_port)
-            && match self.who {
-                Who::Anyone => true,
-                Who::Pods(selector) => program.selects(selector, id),
-                Who::Block(block) => program.block(block).contains(address),
-                // No pod is a node, and no name gives a name to a port.
-                Who::Nodes(_) | Who::Names(_) => false,
-            }
+            && !self.is_denied_before(program, identity, address)
     }
 
-    fn text(&self, program: &PolicyProgram) -> String {
-        let who = match self.who {
-            Who::Anyone => "any pod".to_owned(),
-            Who::Pods(selector) => program.selector_text(selector).to_owned(),
-            Who::Block(block) => program.block(block).to_string(),
-            Who::Nodes(nodes) => program.node_set_text(nodes).to_owned(),
-            Who::Names(names) => texts(program.name_list(names)).join(" | "),
-        };
-        match &self.with_port {
-            None => who,
-            Some((name, protocol, number)) => format!("{who} with {name}={number}/{protocol}"),
-        }
+    fn is_denied_before(&self, program: &PolicyProgram, identity: IdentityId, address: IpAddr) -> bool {
+        let means = |earlier: &&Earlier| earlier.peers.iter().any(|peer| peer.has(program, identity, address));
+        self.before.iter().any(|before| before.iter().find(means).is_some_and(|earlier| earlier.denies))
+    }
+
+    /// Every peer that decides who is in it.
+    pub(super) fn deciding(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().chain(self.before.iter().flatten().flat_map(|earlier| &earlier.peers))
     }
 }
 
@@ -259,17 +167,20 @@ pub(super) struct Lookups {
 }
 
 impl Lookups {
-    /// Of a union of peers; `families` are those that pods have: packets of another one never get to a pod's
-    /// chain.
-    pub(super) fn of<'p>(
+    /// Of a union; `families` are those that pods have: packets of another one never get to a pod's chain.
+    pub(super) fn of(
         cluster: &Cluster,
         program: &PolicyProgram,
         families: &[Family],
-        peers: impl Iterator<Item = &'p Peer>,
+        (unions, union): (&Unions, UnionId),
     ) -> Self {
+        if union == UnionId::ITSELF {
+            let asked = families.iter().map(|family| Lookup::Itself(*family)).collect();
+            return Self { asked, ..Self::default() };
+        }
         let (mut pods, mut blocks, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
         let mut names: Vec<DomainName> = Vec::new();
-        for peer in peers {
+        for peer in unions.peers(union) {
             match (peer.who, &peer.with_port) {
                 (Who::Block(id), None) => blocks.push(program.block(id)),
                 (Who::Nodes(id), None) => nodes.push(id),
@@ -288,7 +199,7 @@ impl Lookups {
                 continue;
             }
             if !pods.is_empty() {
-                let (name, set) = pod_set(program, &pods, family);
+                let (name, set) = pod_set(program, &pods, unions.before(union).cloned().collect(), family);
                 lookups.asked.push(Lookup::Set(family, name.clone()));
                 lookups.pods.push((name, set));
             }
@@ -316,12 +227,25 @@ impl Lookups {
 }
 
 /// The name depends on what is asked for, not on who is there: pods come and go without a new set.
-fn pod_set(program: &PolicyProgram, peers: &[Peer], family: Family) -> (String, PodSet) {
-    let mut texts: Vec<String> = peers.iter().map(|peer| peer.text(program)).collect();
-    texts.sort();
-    let text = texts.join(" | ");
+fn pod_set(program: &PolicyProgram, peers: &[Peer], before: Vec<Before>, family: Family) -> (String, PodSet) {
+    let mut text = peers_text(program, peers);
+    for list in &before {
+        // Lists are told apart by how they begin.
+        let mut word = "; before:";
+        for Earlier { denies, peers } in list {
+            let action = if *denies { "deny" } else { "let on" };
+            text = format!("{text}{word} {action} {}", peers_text(program, peers));
+            word = ", then";
+        }
+    }
     let name = content_name(&format!("pods{}", digit(family)), &text);
-    (name, PodSet { family, peers: peers.to_vec(), comment: shortened(text, 120) })
+    (name, PodSet { family, peers: peers.to_vec(), before, comment: shortened(text, 120) })
+}
+
+fn peers_text<'p>(program: &PolicyProgram, peers: impl IntoIterator<Item = &'p Peer>) -> String {
+    let mut texts: Vec<String> = peers.into_iter().map(|peer| peer.text(program)).collect();
+    texts.sort();
+    texts.join(" | ")
 }
 
 /// The addresses of nodes, by what is asked for as [`pod_set`].
@@ -346,10 +270,6 @@ fn learned_set(names: &[DomainName], family: Family) -> (String, Set) {
     let comment = Some(shortened(text, 120));
     let (kind, passing) = (SetKind::Addresses(family), Some(Passing::LEARNED));
     (name, Set { kind, is_map: false, comment, passing, elements: Elements::default() })
-}
-
-fn texts(names: &[DomainName]) -> Vec<&str> {
-    names.iter().map(DomainName::as_str).collect()
 }
 
 fn prefix_set(prefixes: &PrefixSet, family: Family) -> (String, Set) {

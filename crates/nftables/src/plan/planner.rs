@@ -20,9 +20,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     JUDGE, Options, forward, judge, map_name,
-    peers::{NamedPortIndex, PodSet, Who},
-    profile::{AuditChain, Piece, PieceKey, ProfilePlanner, piece_key},
+    peers::{NamedPortIndex, PodSet},
+    piece::{AuditChain, Piece, PieceKey, piece_key},
+    profile::ProfilePlanner,
     self_name, source,
+    unions::Who,
     unknown::{Misfit, UnknownPods, hold, know, outside_of},
 };
 use crate::{
@@ -363,7 +365,7 @@ impl Planner {
 
     /// Keeps the index from what a set asks for to the set.
     fn index(&mut self, name: &Name, set: &PodSet, change: impl Fn(&mut BTreeSet<Name>, &Name)) {
-        for peer in &set.peers {
+        for peer in set.deciding() {
             match (peer.who, &peer.with_port) {
                 (Who::Pods(selector), _) => change(self.by_selector.entry(selector).or_default(), name),
                 (_, Some((port, protocol, _))) => {
