@@ -193,6 +193,9 @@ impl Walk<'_> {
                 let key = self.address(*end, *family);
                 key.is_some() && self.look_up(chain, set, key)?.is_none()
             }
+            Expression::AddressIsNot(end, other) => {
+                self.address(*end, Family::of(*other)).is_some_and(|key| key != Key::Address(*other))
+            }
             Expression::PairIn(family, set) => {
                 let key = self.address(End::Source, *family).map(|_| Key::Pair(packet.source, packet.destination));
                 self.look_up(chain, set, key)?.is_some()

@@ -154,6 +154,8 @@ pub enum Expression {
     AddressIn(End, Family, Name),
     /// `ip saddr != @SET`: matches when the set does not have the address of that end; of its family only.
     AddressNotIn(End, Family, Name),
+    /// `ip saddr != ADDRESS`: matches when the address of that end is another one of its family.
+    AddressIsNot(End, IpAddr),
     /// `ip saddr . ip daddr @SET`: matches when the set has the pair.
     PairIn(Family, Name),
     /// `ip saddr vmap @MAP`: the verdict that the map has for the address of that end.

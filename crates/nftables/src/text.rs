@@ -110,6 +110,7 @@ fn expression(expression: &Expression) -> String {
         Expression::Ports(protocol, range) => format!("{} dport {range}", protocol.name().to_lowercase()),
         Expression::AddressIn(end, family, set) => format!("{} @{set}", address(*end, *family)),
         Expression::AddressNotIn(end, family, set) => format!("{} != @{set}", address(*end, *family)),
+        Expression::AddressIsNot(end, other) => format!("{} != {other}", address(*end, Family::of(*other))),
         Expression::PairIn(family, set) => {
             format!("{} . {} @{set}", address(End::Source, *family), address(End::Destination, *family))
         }

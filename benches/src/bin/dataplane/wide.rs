@@ -4,7 +4,7 @@
 //! ```text
 //! Admin     the first tenth   monitoring comes in on everything; ports for some, by namespace and app
 //!           the others        no way to machines, to networks and to some namespaces; ports likewise
-//! Baseline  the second half   ports likewise
+//! Baseline  the second half   ports likewise; the last one that selects everyone denies all the rest
 //! ```
 //!
 //! Some are about the pair's port by TCP, and none about its pods: its packets pass the Admin tier, and
@@ -44,10 +44,15 @@ pub(crate) fn policy(number: usize, count: usize, half_audited: bool) -> Cluster
         let machines = ClusterPeer::Nodes { nodes: all(), at: None };
         first(&mut egress, Action::Deny, vec![networks(number), machines]);
     }
+    let is_last = number + EVERYWHERE >= count;
+    if is_everywhere(number) && is_last {
+        let everyone = || vec![ClusterPeer::Namespaces { namespaces: all(), at: None }];
+        first(&mut ingress, Action::Deny, everyone());
+        first(&mut egress, Action::Deny, everyone());
+    }
     let environment = ["prod", "staging", "dev"].get(number % 3).copied().unwrap_or("prod");
-    let is_everywhere = number.is_multiple_of(EVERYWHERE);
-    let is_audited = if is_everywhere { number / EVERYWHERE % 2 == 1 } else { number % 2 == 1 };
-    let subject = if is_everywhere { all() } else { one("env", environment) };
+    let is_audited = if is_everywhere(number) { number / EVERYWHERE % 2 == 1 } else { number % 2 == 1 };
+    let subject = if is_everywhere(number) { all() } else { one("env", environment) };
     ClusterPolicy {
         kind: ClusterPolicyKind::Cluster,
         name: format!("wide-{number}").into(),
@@ -60,6 +65,10 @@ pub(crate) fn policy(number: usize, count: usize, half_audited: bool) -> Cluster
         egress,
         at: None,
     }
+}
+
+fn is_everywhere(number: usize) -> bool {
+    number.is_multiple_of(EVERYWHERE)
 }
 
 /// The n-th rule of all: some pods, at a port that few others are about, and every tenth time at the pair's, too.

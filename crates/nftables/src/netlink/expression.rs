@@ -5,6 +5,8 @@
 //! dependencies: before it looks at a header it asks for the family or protocol, unless the rule did
 //! so already.
 
+use std::net::IpAddr;
+
 use palisade_engine::model::{Family, PortRange};
 
 use super::attribute::Writer;
@@ -161,6 +163,13 @@ impl Rule<'_> {
             Expression::AddressNotIn(end, family, set) => {
                 self.address(*end, *family, FIRST);
                 self.lookup(set, Lookup::NotIn);
+            }
+            Expression::AddressIsNot(end, other) => {
+                self.address(*end, Family::of(*other), FIRST);
+                match other {
+                    IpAddr::V4(other) => self.compare(uapi::CMP_NEQ, &other.octets()),
+                    IpAddr::V6(other) => self.compare(uapi::CMP_NEQ, &other.octets()),
+                }
             }
             Expression::PairIn(family, set) => {
                 self.address(End::Source, *family, FIRST);

@@ -165,6 +165,28 @@ fn golden() -> Vec<Golden> {
             ],
         ),
         (
+            "ip saddr != 10.1.2.3 drop",
+            vec![Expression::AddressIsNot(End::Source, [10, 1, 2, 3].into()), drop_verdict()],
+            &[
+                "[ meta load nfproto => reg 1 ]",
+                "[ cmp eq reg 1 0x00000002 ]",
+                "[ payload load 4b @ network header + 12 => reg 1 ]",
+                "[ cmp neq reg 1 0x0302010a ]",
+                "[ immediate reg 0 drop ]",
+            ],
+        ),
+        (
+            "ip6 daddr != fd00::1 drop",
+            vec![Expression::AddressIsNot(End::Destination, [0xfd00, 0, 0, 0, 0, 0, 0, 1].into()), drop_verdict()],
+            &[
+                "[ meta load nfproto => reg 1 ]",
+                "[ cmp eq reg 1 0x0000000a ]",
+                "[ payload load 16b @ network header + 24 => reg 1 ]",
+                "[ cmp neq reg 1 0x000000fd 0x00000000 0x00000000 0x01000000 ]",
+                "[ immediate reg 0 drop ]",
+            ],
+        ),
+        (
             "ip saddr . ip daddr @p4",
             vec![Expression::PairIn(Family::V4, "p4".to_owned())],
             &[

@@ -21,11 +21,14 @@ const VARIANTS: usize = 4;
 /// Whom the NetworkPolicies that judge a pod accept, and nobody before them denies.
 #[derive(Debug)]
 pub(super) struct Front {
-    /// An `Accept` is one in the end, and a `Pass` goes through the tiers.
+    /// All decisions are `Accept`; what meets none goes through the tiers.
     pub(super) cells: Cells,
     /// Whether all pods that NetworkPolicies accept, and nobody before denies, are in it: then these need not be asked
     /// for pods any more.
     pub(super) has_all: bool,
+    /// Whether it may accept a pod to itself and the Baseline tier deny that: what a Service brought back to the pod that
+    /// sent it is no NetworkPolicy's. Then such packets must go around.
+    pub(super) spares_itself: bool,
 }
 
 impl Front {
@@ -36,7 +39,7 @@ impl Front {
             return None;
         }
         let mut variants: BTreeMap<UnionId, BTreeSet<UnionId>> = BTreeMap::new();
-        let mut has_all = true;
+        let (mut has_all, mut spares_itself) = (true, false);
         let cells = Cells::cut(entries, |here| {
             let [before, middle, behind] = [Tier::Admin, Tier::NetworkPolicy, Tier::Baseline]
                 .map(|tier| here.iter().copied().filter(|entry| entry.tier == tier).collect::<Vec<Entry>>());
@@ -50,12 +53,10 @@ impl Front {
                 return Decisions::new();
             }
             variants.insert(pods);
-            // What a Service brought back to the pod that sent it is not NetworkPolicy's, but the next tier's.
-            let itself = behind.iter().any(|entry| entry.action == Action::Deny);
-            let itself = itself.then_some((Action::Pass, UnionId::ITSELF));
-            itself.into_iter().chain([(Action::Accept, pods)]).collect()
+            spares_itself |= behind.iter().any(|entry| entry.action == Action::Deny);
+            vec![(Action::Accept, pods)]
         });
-        (!cells.rest.is_empty() || !cells.ports.is_empty()).then_some(Self { cells, has_all })
+        (!cells.rest.is_empty() || !cells.ports.is_empty()).then_some(Self { cells, has_all, spares_itself })
     }
 }
 

@@ -12,8 +12,8 @@
 //!                  goto the chain that logs, counts and drops, but for neighbour discovery, and for what a
 //!                  Service brought back to the pod that sent it
 //! where cluster-   first, in a chain like that of a tier: the pods that NetworkPolicies accept, and nobody
-//!   wide policies  before them denies; all others go through the tiers
-//!   come before
+//!   wide policies  before them denies; all others go through the tiers. What a Service brought back to the pod that
+//!   come before    sent it goes around, where the Baseline tier may deny it
 //! where audited    jump to the chain of the enforced ones, then goto that of all, which is built alike: but what
 //!   ones may deny  it denies is logged, counted, and returns
 //!   more
@@ -26,6 +26,7 @@
 
 mod cells;
 mod denial;
+mod dispatch;
 mod front;
 mod names;
 mod peers;

@@ -16,7 +16,6 @@ use rustc_hash::FxHashMap;
 use super::{
     digit,
     names::content_name,
-    self_name,
     unions::{Before, Earlier, Peer, PortNumber, UnionId, Unions, Who, texts},
 };
 use crate::ruleset::{Elements, End, Expression, Key, Passing, Set, SetKind, shortened};
@@ -78,8 +77,6 @@ pub(super) enum Lookup {
     Family(Family),
     /// Whoever is in the set of this name.
     Set(Family, String),
-    /// The pod that is judged.
-    Itself(Family),
 }
 
 impl Lookup {
@@ -88,7 +85,6 @@ impl Lookup {
         match self {
             Self::Family(family) => Expression::Family(*family),
             Self::Set(family, name) => Expression::AddressIn(end, *family, name.clone()),
-            Self::Itself(family) => Expression::PairIn(*family, self_name(*family)),
         }
     }
 }
@@ -174,10 +170,6 @@ impl Lookups {
         families: &[Family],
         (unions, union): (&Unions, UnionId),
     ) -> Self {
-        if union == UnionId::ITSELF {
-            let asked = families.iter().map(|family| Lookup::Itself(*family)).collect();
-            return Self { asked, ..Self::default() };
-        }
         let (mut pods, mut blocks, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
         let mut names: Vec<DomainName> = Vec::new();
         for peer in unions.peers(union) {

@@ -16,6 +16,8 @@ use crate::ruleset::{Chain, Name, Set};
 pub(super) struct Piece {
     /// The chain that judges them.
     pub(super) chain: Name,
+    /// The chain that judges what a Service brought back to the pod that sent it, where that is another one.
+    pub(super) for_itself: Option<Name>,
     /// All chains, that one among them.
     pub(super) chains: BTreeMap<Name, Chain>,
     /// The sets and maps that never change.

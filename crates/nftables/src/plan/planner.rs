@@ -19,7 +19,9 @@ use palisade_engine::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    JUDGE, Options, forward, judge, map_name,
+    JUDGE, Options,
+    dispatch::withdraw,
+    forward, judge, map_name,
     peers::{NamedPortIndex, PodSet},
     piece::{AuditChain, Piece, PieceKey, piece_key},
     profile::ProfilePlanner,
@@ -29,7 +31,7 @@ use super::{
 };
 use crate::{
     draft::Draft,
-    ruleset::{Elements, FORWARD, Key, Name, Set, SetKind, Verdict},
+    ruleset::{Elements, FORWARD, Key, Name, Set, SetKind},
 };
 
 /// Plans the ruleset of a node, and goes on planning as the cluster changes.
@@ -42,9 +44,9 @@ pub struct Planner {
     /// Where an address that nobody is known to have is held closed.
     held: PrefixSet,
     pods: FxHashMap<PodId, LocalPod>,
-    pieces: FxHashMap<PieceKey, Installed>,
+    pub(super) pieces: FxHashMap<PieceKey, Installed>,
     /// How many pieces need each chain and each set.
-    chain_users: FxHashMap<Name, usize>,
+    pub(super) chain_users: FxHashMap<Name, usize>,
     set_users: FxHashMap<Name, usize>,
     denials: BTreeMap<Name, ProfileId>,
     audits: BTreeMap<Name, AuditChain>,
@@ -58,20 +60,23 @@ pub struct Planner {
 
 /// A pod of this node.
 #[derive(Debug)]
-struct LocalPod {
+pub(super) struct LocalPod {
     identity: IdentityId,
-    addresses: PodAddresses,
+    pub(super) addresses: PodAddresses,
     /// By direction.
-    pieces: [Option<PieceKey>; 2],
+    pub(super) pieces: [Option<PieceKey>; 2],
+    /// The chains that are its alone.
+    own: Vec<Name>,
 }
 
 /// A piece that is in the draft.
 #[derive(Debug)]
-struct Installed {
+pub(super) struct Installed {
     /// How many pods it judges.
     users: usize,
     /// Without its chains, sets and maps, but for their names.
-    chain: Name,
+    pub(super) chain: Name,
+    pub(super) for_itself: Option<Name>,
     chains: Vec<Name>,
     sets: Vec<Name>,
     /// Whether it asks for addresses that are learned.
@@ -231,12 +236,13 @@ impl Planner {
                 withdraw(address, pod, draft);
             }
         }
-        if let Some(pod) = now {
-            self.direct(&pod, draft);
+        if let Some(mut pod) = now {
+            pod.own = self.direct(&pod, draft);
             self.pods.insert(id, pod);
         }
-        for key in before.iter().flat_map(|pod| pod.pieces.iter().flatten()) {
-            self.release(key, draft);
+        if let Some(before) = before {
+            self.remove_own(&before.own, draft);
+            before.pieces.iter().flatten().for_each(|key| self.release(key, draft));
         }
     }
 
@@ -247,31 +253,12 @@ impl Planner {
             return None;
         }
         let pieces = Direction::ALL.map(|direction| piece_key(program, identity, direction));
-        Some(LocalPod { identity, addresses: cluster.pod(id).addresses, pieces })
+        Some(LocalPod { identity, addresses: cluster.pod(id).addresses, pieces, own: Vec::new() })
     }
 
     /// Whether a pod of this node that has been placed has the address.
     fn is_judged(&self, sight: Sight<'_>, address: IpAddr) -> bool {
         matches!(sight.cluster.endpoint_of(address), Endpoint::Pod(id) if self.pods.contains_key(&id))
-    }
-
-    /// The maps lead from a pod's addresses to its chains.
-    fn direct(&self, pod: &LocalPod, draft: &mut Draft) {
-        for address in pod.addresses.iter() {
-            let family = Family::of(address);
-            for (direction, key) in Direction::ALL.into_iter().zip(&pod.pieces) {
-                let (map, element) = (map_name(direction, family), Key::Address(address));
-                match key.as_ref().and_then(|key| self.pieces.get(key)) {
-                    Some(piece) => draft.put_element(&map, element, Some(Verdict::Jump(piece.chain.clone()))),
-                    None => draft.remove_element(&map, element),
-                }
-            }
-            let (pairs, pair) = (self_name(family), Key::Pair(address, address));
-            match pod.pieces.iter().any(Option::is_some) {
-                true => draft.put_element(&pairs, pair, None),
-                false => draft.remove_element(&pairs, pair),
-            }
-        }
     }
 
     fn acquire(&mut self, sight: Sight<'_>, key: &PieceKey, draft: &mut Draft) {
@@ -307,8 +294,14 @@ impl Planner {
             let Some(before) = self.pieces.remove(&key) else { continue };
             let piece = self.install(sight, &key, before.users, draft);
             self.pieces.insert(key.clone(), piece);
-            for pod in self.pods.values().filter(|pod| pod.pieces.iter().flatten().any(|known| *known == key)) {
-                self.direct(pod, draft);
+            let has = |pod: &LocalPod| pod.pieces.iter().flatten().any(|known| *known == key);
+            let ids: Vec<PodId> = self.pods.iter().filter(|(_, pod)| has(pod)).map(|(id, _)| *id).collect();
+            for id in ids {
+                let Some(mut pod) = self.pods.remove(&id) else { continue };
+                let own = self.direct(&pod, draft);
+                let before = std::mem::replace(&mut pod.own, own);
+                self.remove_own(&before, draft);
+                self.pods.insert(id, pod);
             }
             self.uninstall(&before, draft);
         }
@@ -317,7 +310,7 @@ impl Planner {
     fn install(&mut self, sight: Sight<'_>, key: &PieceKey, users: usize, draft: &mut Draft) -> Installed {
         let Sight { cluster, program } = sight;
         let planner = ProfilePlanner::new(cluster, program, &self.options, &self.ports, &self.families);
-        let Piece { chain, chains, sets, pods, learned, denials, audits, ports } = planner.plan(key);
+        let Piece { chain, for_itself, chains, sets, pods, learned, denials, audits, ports } = planner.plan(key);
         let learns = !learned.is_empty();
         self.learned.extend(learned);
         let names = (chains.keys().cloned().collect(), sets.keys().chain(pods.keys()).cloned().collect());
@@ -341,7 +334,7 @@ impl Planner {
         self.denials.extend(denials);
         self.audits.extend(audits);
         let (chains, sets) = names;
-        Installed { users, chain, chains, sets, learns, ports }
+        Installed { users, chain, for_itself, chains, sets, learns, ports }
     }
 
     fn uninstall(&mut self, piece: &Installed, draft: &mut Draft) {
@@ -420,31 +413,20 @@ impl Planner {
     }
 }
 
-/// Nobody has the address any more.
-fn withdraw(address: IpAddr, pod: &LocalPod, draft: &mut Draft) {
-    let family = Family::of(address);
-    for (direction, key) in Direction::ALL.into_iter().zip(&pod.pieces) {
-        if key.is_some() {
-            draft.remove_element(&map_name(direction, family), Key::Address(address));
-        }
-    }
-    draft.remove_element(&self_name(family), Key::Pair(address, address));
-}
-
 /// The families that pods have.
 fn families(cluster: &Cluster) -> Vec<Family> {
     Family::ALL.into_iter().filter(|family| cluster.pods_with(*family) > 0).collect()
 }
 
 /// One more needs it; says whether it is the first.
-fn count(users: &mut FxHashMap<Name, usize>, name: &Name) -> bool {
+pub(super) fn count(users: &mut FxHashMap<Name, usize>, name: &Name) -> bool {
     let count = users.entry(name.clone()).or_default();
     *count += 1;
     *count == 1
 }
 
 /// One less needs it; says whether it was the last.
-fn discount(users: &mut FxHashMap<Name, usize>, name: &Name) -> bool {
+pub(super) fn discount(users: &mut FxHashMap<Name, usize>, name: &Name) -> bool {
     let Some(count) = users.get_mut(name) else { return false };
     *count -= 1;
     let is_last = *count == 0;

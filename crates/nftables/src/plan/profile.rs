@@ -77,6 +77,7 @@ impl<'a> ProfilePlanner<'a> {
             }
             (one, other) => one.or(other).unwrap_or_default(),
         };
+        self.piece.for_itself = front.as_ref().filter(|front| front.spares_itself).map(|_| tiers.clone());
         self.piece.chain = match (front, key.profiles().next()) {
             (Some(front), Some(id)) => self.front(self.program.profile(id).direction, &front.cells, tiers),
             _ => tiers,
@@ -308,7 +309,7 @@ impl Actions {
 }
 
 /// The end of a packet at which the peers of a direction are.
-fn peer_end(direction: Direction) -> End {
+pub(super) fn peer_end(direction: Direction) -> End {
     match direction {
         Direction::Ingress => End::Source,
         Direction::Egress => End::Destination,

@@ -79,8 +79,6 @@ pub(super) struct UnionId(u32);
 impl UnionId {
     /// Anyone at all.
     pub(super) const ANY: Self = Self(0);
-    /// The pod that is judged: a Service brought back to it what it sent.
-    pub(super) const ITSELF: Self = Self(1);
 }
 
 /// Peers that an earlier tier's rules of one action in a row are about, as far as they can be pods.
@@ -105,14 +103,14 @@ struct Union {
 #[derive(Debug)]
 pub(super) struct Unions {
     ids: FxHashMap<Union, UnionId>,
-    /// By id; the first ones stand for anyone and for itself.
+    /// By id; the first one stands for anyone.
     unions: Vec<Union>,
     merged: FxHashMap<Vec<UnionId>, UnionId>,
 }
 
 impl Default for Unions {
     fn default() -> Self {
-        let unions = vec![Union::default(), Union::default()];
+        let unions = vec![Union::default()];
         Self { ids: FxHashMap::default(), unions, merged: FxHashMap::default() }
     }
 }

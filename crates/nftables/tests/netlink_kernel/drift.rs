@@ -23,7 +23,7 @@ pub(crate) fn a_stranger_is_seen() -> Outcome {
             "delete element inet palisade a6 { fd00::1 }",
             "set a6 has 1 elements too few or with another verdict, first fd00::1",
         ),
-        ("insert rule inet palisade cell accept", "chain cell has 7 rules and not 6"),
+        ("insert rule inet palisade cell accept", "chain cell has 9 rules and not 8"),
         ("add chain inet palisade theirs", "chain theirs is one too many"),
         ("add set inet palisade odd { type mark; }", "set odd is one too many"),
         ("add table inet palisade { flags dormant; }", "the table is dormant: none of its rules has an effect"),

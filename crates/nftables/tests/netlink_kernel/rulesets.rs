@@ -168,6 +168,8 @@ pub(crate) fn everything() -> Ruleset {
             verdict(goto("last")),
         ]),
         Rule::new([E::AddressNotIn(End::Source, Family::V6, name("a6")), verdict(goto("last"))]),
+        Rule::new([E::AddressIsNot(End::Source, [10, 0, 0, 1].into()), verdict(goto("last"))]),
+        Rule::new([E::AddressIsNot(End::Destination, [0xfd00, 0, 0, 0, 0, 0, 0, 1].into()), verdict(goto("last"))]),
         Rule::new([E::AddressIn(End::Source, Family::V4, name("a4")), verdict(Verdict::Return)]),
         Rule::new([
             E::AddressIn(End::Source, Family::V4, name("r4")),
