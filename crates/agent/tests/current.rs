@@ -196,3 +196,35 @@ fn everyday_changes_are_taken_in_one_by_one() {
 fn prod(mode: Option<Mode>) -> Namespace {
     Namespace { name: "prod".into(), labels: Labels::default(), mode, at: None }
 }
+
+/// In one window a pod goes, and another one of the node comes back on another node, with its address: nobody of this node
+/// has that any more, in whatever order they are looked at.
+#[test]
+fn an_address_leaves_the_node_with_a_pod_that_had_another_one() {
+    let mut state = State::of("n1".into());
+    let mut kept = Kept::new("n1".into(), UnknownPods::Allow);
+    let policies = ["web", "db"].map(|app| Change::Set(Object::Policy(only("other", app))));
+    small().into_iter().chain(policies).chain(synced()).for_each(|change| _ = state.apply(change));
+    let local = |name: &str, last: u8| {
+        let mut pod = pod(name, "n1", last);
+        pod.labels.set("app", "db");
+        pod
+    };
+    let pairs = || (0..8).map(|pair| (format!("goes-{pair}"), format!("comes-{pair}"), 20 + 2 * pair));
+    for (goes, comes, last) in pairs() {
+        // Which of the two is known first differs.
+        let mut both = [local(&goes, last), local(&comes, last + 1)];
+        if last % 4 == 0 {
+            both.reverse();
+        }
+        both.into_iter().for_each(|pod| _ = state.apply(Change::Set(Object::Pod(pod))));
+    }
+    kept.close_window(&mut state);
+    for (goes, comes, last) in pairs() {
+        state.apply(support::gone(&goes));
+        state.apply(support::gone(&comes));
+        state.apply(Change::Set(Object::Pod(pod(&comes, "n2", last))));
+    }
+    kept.close_window(&mut state);
+    assert_eq!(kept.one_by_one, 1);
+}

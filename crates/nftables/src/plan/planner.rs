@@ -45,7 +45,7 @@ pub struct Planner {
     held: PrefixSet,
     pods: FxHashMap<PodId, LocalPod>,
     pub(super) pieces: FxHashMap<PieceKey, Installed>,
-    /// How many pieces need each chain and each set.
+    /// How many pieces need each chain and each set, and how many pods a chain of their own.
     pub(super) chain_users: FxHashMap<Name, usize>,
     set_users: FxHashMap<Name, usize>,
     denials: BTreeMap<Name, ProfileId>,
@@ -65,7 +65,7 @@ pub(super) struct LocalPod {
     pub(super) addresses: PodAddresses,
     /// By direction.
     pub(super) pieces: [Option<PieceKey>; 2],
-    /// The chains that are its alone.
+    /// The chains of its addresses.
     own: Vec<Name>,
 }
 
@@ -256,9 +256,10 @@ impl Planner {
         Some(LocalPod { identity, addresses: cluster.pod(id).addresses, pieces, own: Vec::new() })
     }
 
-    /// Whether a pod of this node that has been placed has the address.
+    /// Whether a pod of this node that has been placed at the address has it.
     fn is_judged(&self, sight: Sight<'_>, address: IpAddr) -> bool {
-        matches!(sight.cluster.endpoint_of(address), Endpoint::Pod(id) if self.pods.contains_key(&id))
+        let Endpoint::Pod(id) = sight.cluster.endpoint_of(address) else { return false };
+        self.pods.get(&id).is_some_and(|pod| pod.addresses.iter().any(|known| known == address))
     }
 
     fn acquire(&mut self, sight: Sight<'_>, key: &PieceKey, draft: &mut Draft) {
