@@ -8,7 +8,7 @@ use palisade_engine::{
     PolicyProgram,
     model::{
         Action, Cluster, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyKind, ClusterPort, ClusterRule,
-        ClusterSubject, ClusterTier, Direction, Family, Flow, Inventory, IpBlock, LabelSelector, Labels,
+        ClusterSubject, ClusterTier, Direction, Family, Flow, Inventory, IpBlock, LabelSelector, Labels, Mode,
         NamespaceScope, NetworkPolicy, ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes,
         PortMatch, PortRange, Protocol, Requirement, Traffic,
     },
@@ -274,4 +274,30 @@ fn prefixes_are_asked_for_behind_the_tiers() {
     let all = accept(block("0.0.0.0/0"), &[]);
     let planned = Planned::of(vec![all], vec![wide(Admin, vec![(Deny, wide_app("job"), 0)])]);
     assert!(planned.accepts(WEB, DB, 1) && !planned.accepts(JOB, DB, 1));
+}
+
+/// Numbers of selectors depend on what was read first; names must not, or a restart would build what is there anew.
+#[test]
+fn the_name_of_a_set_does_not_depend_on_what_was_read_first() {
+    let turned = |name: &str, app: &str, mode| {
+        let policy = wide(Admin, vec![(Deny, wide_app(app), 0)]);
+        ClusterPolicy { name: name.into(), mode, egress: policy.ingress, ingress: Vec::new(), ..policy }
+    };
+    let mut db = accept(app("web"), &[]);
+    (db.egress, db.policy_types) =
+        (std::mem::take(&mut db.ingress), Some(PolicyTypes { ingress: false, egress: true }));
+    let everywhere = NamespaceScope::Matching(LabelSelector::everything());
+    let mut other = accept(Peer::Pods { namespaces: everywhere, pods: selector("job"), at: None }, &[]);
+    (other.id.name, other.subject) = ("other".into(), selector("probe"));
+    let names = |policies: Vec<NetworkPolicy>| -> Vec<Name> {
+        let audited = turned("b", "job", Some(Mode::Audit));
+        let planned = Planned::of(policies, vec![turned("a", "probe", None), audited]);
+        let left_out = planned.ruleset().sets.iter().filter(|(_, set)| {
+            set.comment.as_deref().is_some_and(|comment| comment.matches("before: deny").count() == 2)
+        });
+        left_out.map(|(name, _)| name.clone()).collect()
+    };
+    let (without, with) = (names(vec![db.clone()]), names(vec![other, db]));
+    assert_eq!(without.len(), 1);
+    assert_eq!(without, with);
 }

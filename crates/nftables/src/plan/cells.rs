@@ -1,4 +1,4 @@
-//! The port space of a profile's tier, cut into cells in which the same rules count.
+//! The port space of a profile's tier, or of the front of all, cut into cells in which the same rules count.
 
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Planner {
-    /// The maps lead from a pod's addresses to its chains. Returns those that are its alone.
+    /// The maps lead from a pod's addresses to its chains. Returns those of its addresses.
     pub(super) fn direct(&mut self, pod: &LocalPod, draft: &mut Draft) -> Vec<Name> {
         let mut own = Vec::new();
         for address in pod.addresses.iter() {

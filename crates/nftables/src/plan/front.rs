@@ -7,7 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use palisade_engine::compile::{Action, Tier};
+use palisade_engine::{
+    PolicyProgram,
+    compile::{Action, Tier},
+};
 
 use super::{
     cells::{Cells, Decisions, Entry},
@@ -23,8 +26,8 @@ const VARIANTS: usize = 4;
 pub(super) struct Front {
     /// All decisions are `Accept`; what meets none goes through the tiers.
     pub(super) cells: Cells,
-    /// Whether all pods that NetworkPolicies accept, and nobody before denies, are in it: then these need not be asked
-    /// for pods any more.
+    /// Whether it has everyone whom NetworkPolicies accept by the address of a pod, and nobody before denies: then these
+    /// need not be asked for pods any more.
     pub(super) has_all: bool,
     /// Whether it may accept a pod to itself and the Baseline tier deny that: what a Service brought back to the pod that
     /// sent it is no NetworkPolicy's. Then such packets must go around.
@@ -34,7 +37,7 @@ pub(super) struct Front {
 impl Front {
     /// Of the entries of all tiers, in order; with `both`, whom the enforced ones among them accept and all of them, too.
     /// `None` where no tier comes before that of the NetworkPolicies, or where these accept no pods.
-    pub(super) fn of(entries: &[Entry], both: bool, unions: &mut Unions) -> Option<Self> {
+    pub(super) fn of(entries: &[Entry], both: bool, unions: &mut Unions, program: &PolicyProgram) -> Option<Self> {
         if entries.first().is_none_or(|entry| entry.tier >= Tier::NetworkPolicy) {
             return None;
         }
@@ -46,7 +49,7 @@ impl Front {
             // NetworkPolicies add up: whom the enforced ones accept, all accept.
             let accepts = middle.iter().filter(|entry| !both || !entry.is_audited);
             let accepted = unions.merge(accepts.map(|entry| entry.peers).collect());
-            let Some(pods) = in_the_end(accepted, &before, both, unions) else { return Decisions::new() };
+            let Some(pods) = in_the_end(accepted, &before, both, unions, program) else { return Decisions::new() };
             let variants = variants.entry(accepted).or_default();
             if !variants.contains(&pods) && variants.len() == VARIANTS {
                 has_all = false;
@@ -62,12 +65,18 @@ impl Front {
 
 /// Whom a union accepts in the end, which comes behind these entries; `None` when that is nobody, or not only who is
 /// asked for by the addresses of pods.
-fn in_the_end(accepted: UnionId, entries: &[Entry], both: bool, unions: &mut Unions) -> Option<UnionId> {
+fn in_the_end(
+    accepted: UnionId,
+    entries: &[Entry],
+    both: bool,
+    unions: &mut Unions,
+    program: &PolicyProgram,
+) -> Option<UnionId> {
     if accepted == UnionId::ANY {
         return entries.iter().all(|entry| entry.action != Action::Deny).then_some(accepted);
     }
-    let enforced = both.then(|| before(entries.iter().filter(|entry| !entry.is_audited), unions));
-    let lists: BTreeSet<Before> = enforced.into_iter().chain([before(entries.iter(), unions)]).collect();
+    let enforced = both.then(|| before(entries.iter().filter(|entry| !entry.is_audited), unions, program));
+    let lists: BTreeSet<Before> = enforced.into_iter().chain([before(entries.iter(), unions, program)]).collect();
     let denies_all = |list: &Before| list.first().is_some_and(|run| run.denies && run.peers.contains(&Peer::ANYONE));
     if lists.iter().any(denies_all) {
         return None;
@@ -76,14 +85,15 @@ fn in_the_end(accepted: UnionId, entries: &[Entry], both: bool, unions: &mut Uni
 }
 
 /// What the entries of the tiers before say of pods, as far as it takes some of them out: neighbours that do the same are
-/// one, and what comes behind the last that denies changes nothing.
-fn before<'e>(entries: impl Iterator<Item = &'e Entry>, unions: &Unions) -> Before {
+/// one, and what comes behind the last that denies changes nothing. Names are left out since they can only accept: where a
+/// pod has such an address, what lets it on there is the tier's own chain.
+fn before<'e>(entries: impl Iterator<Item = &'e Entry>, unions: &Unions, program: &PolicyProgram) -> Before {
     let mut runs = Before::new();
     for entry in entries {
         let denies = entry.action == Action::Deny;
         let peers: BTreeSet<Peer> = match entry.peers {
             UnionId::ANY => [Peer::ANYONE].into(),
-            union => unions.peers(union).filter(|peer| peer.may_be_pod()).cloned().collect(),
+            union => unions.peers(union).filter(|peer| peer.may_be_pod(program)).cloned().collect(),
         };
         match runs.last_mut() {
             _ if peers.is_empty() => {}

@@ -8,7 +8,7 @@ use std::{
 use palisade_engine::{
     PolicyProgram,
     compile::{IdentityId, NodeSetId},
-    model::{Cluster, DomainName, Family, Name, Protocol},
+    model::{Cluster, DomainName, Endpoint, Family, Name, Protocol},
     sets::PrefixSet,
 };
 use rustc_hash::FxHashMap;
@@ -97,7 +97,7 @@ pub(super) struct PodSet {
     pub(super) peers: Vec<Peer>,
     /// But whom one of these denies.
     before: Vec<Before>,
-    /// The peers as text.
+    /// Both as text.
     comment: String,
 }
 
@@ -107,11 +107,15 @@ impl PodSet {
         let mut elements = BTreeMap::new();
         for peer in &self.peers {
             let mut add = |id: IdentityId| {
-                let addresses = program.identity(id).pods.iter();
-                let addresses = addresses.filter_map(|pod| cluster.pod(*pod).addresses.of(self.family));
-                let meant = addresses
-                    .filter(|address| peer.has(program, id, *address) && !self.is_denied_before(program, id, *address));
-                elements.extend(meant.map(|address| (Key::Address(address), None)));
+                for pod in &program.identity(id).pods {
+                    let address = cluster.pod(*pod).addresses.of(self.family);
+                    // Where two pods say that they have it, it is one's.
+                    let address = address.filter(|address| cluster.endpoint_of(*address) == Endpoint::Pod(*pod));
+                    let meant = |address: &IpAddr| {
+                        peer.has(program, id, *address) && !self.is_denied_before(program, id, *address)
+                    };
+                    elements.extend(address.filter(meant).map(|address| (Key::Address(address), None)));
+                }
             };
             match (peer.who, &peer.with_port) {
                 (_, Some(port)) => ports.identities(port).for_each(&mut add),
@@ -220,16 +224,14 @@ impl Lookups {
 
 /// The name depends on what is asked for, not on who is there: pods come and go without a new set.
 fn pod_set(program: &PolicyProgram, peers: &[Peer], before: Vec<Before>, family: Family) -> (String, PodSet) {
-    let mut text = peers_text(program, peers);
-    for list in &before {
-        // Lists are told apart by how they begin.
-        let mut word = "; before:";
-        for Earlier { denies, peers } in list {
-            let action = if *denies { "deny" } else { "let on" };
-            text = format!("{text}{word} {action} {}", peers_text(program, peers));
-            word = ", then";
-        }
-    }
+    let step = |Earlier { denies, peers }: &Earlier| {
+        format!("{} {}", if *denies { "deny" } else { "let on" }, peers_text(program, peers))
+    };
+    let list = |list: &Before| format!("; before: {}", list.iter().map(step).collect::<Vec<_>>().join(", then "));
+    // Sorted as text: the numbers of selectors and prefixes depend on what was read first.
+    let mut lists: Vec<String> = before.iter().map(list).collect();
+    lists.sort();
+    let text = peers_text(program, peers) + &lists.concat();
     let name = content_name(&format!("pods{}", digit(family)), &text);
     (name, PodSet { family, peers: peers.to_vec(), before, comment: shortened(text, 120) })
 }

@@ -62,7 +62,7 @@ impl<'a> ProfilePlanner<'a> {
             [key.enforced, key.with_audited].map(|id| id.map(|id| (id, self.entries(id, &key.named))));
         let both = enforced.is_some() && all.is_some();
         let entries = all.as_ref().or(enforced.as_ref()).map(|(_, tiers)| tiers.concat()).unwrap_or_default();
-        let front = Front::of(&entries, both, &mut self.unions);
+        let front = Front::of(&entries, both, &mut self.unions, self.program);
         // Where two answers are asked, each needs the pods that only the other one denies.
         if !both && front.as_ref().is_some_and(|front| front.has_all) {
             let tiers = [&mut enforced, &mut all].into_iter().flatten().flat_map(|(_, tiers)| tiers);
@@ -163,7 +163,7 @@ impl<'a> ProfilePlanner<'a> {
     }
 
     /// The cells as plain rules, when these are few and none needs an order: a packet that no rule of
-    /// its cell accepts may then go on to the rest, which accepts no one that the cell does not.
+    /// its cell accepts may then go on to the rest, which in a tier accepts no one that the cell does not.
     fn plain_cells(&mut self, cells: &Cells, actions: &Actions) -> Option<Vec<Rule>> {
         let only_accepts = |decisions: &Decisions| decisions.iter().all(|(action, _)| *action == Action::Accept);
         if cells.ports.len() > PLAIN_RULES || !cells.ports.values().all(only_accepts) {

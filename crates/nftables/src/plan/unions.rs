@@ -38,9 +38,13 @@ impl Peer {
         matches!((self.who, &self.with_port), (Who::Pods(_), _) | (Who::Anyone | Who::Block(_), Some(_)))
     }
 
-    /// Whether it can mean a pod: a prefix can.
-    pub(super) fn may_be_pod(&self) -> bool {
-        !matches!(self.who, Who::Nodes(_) | Who::Names(_))
+    /// Whether it can mean a pod: a prefix can, unless it is none.
+    pub(super) fn may_be_pod(&self, program: &PolicyProgram) -> bool {
+        match self.who {
+            Who::Anyone | Who::Pods(_) => true,
+            Who::Block(block) => !program.block(block).is_empty(),
+            Who::Nodes(_) | Who::Names(_) => false,
+        }
     }
 
     /// Whether it means the pod of that identity at that address.
