@@ -137,18 +137,9 @@ mod tests {
 
     fn pod(name: &str, v4: Option<&str>) -> Pod {
         Pod {
-            id: ObjectRef::new("default", name),
-            labels: Labels::default(),
-            node: None,
             addresses: PodAddresses { v4: v4.map(|text| text.parse().unwrap()), v6: None },
-            host_addresses: PodAddresses::default(),
-            host_network: false,
             phase: Phase::NotGiven,
-            ports: Vec::new(),
-            owner: None,
-            workload: None,
-            stand_in: false,
-            at: None,
+            ..Pod::running(ObjectRef::new("default", name))
         }
     }
 

@@ -12,7 +12,7 @@ use palisade_engine::{
     PolicyProgram,
     model::{
         Cluster, ContainerPort, Inventory, IpBlock, LabelSelector, Labels, Name, NamespaceScope, NetworkPolicy,
-        ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol,
+        ObjectRef, Peer, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol,
         Requirement,
     },
 };
@@ -89,22 +89,15 @@ fn pod(namespace: &str, app: usize, replica: usize, number: usize) -> Pod {
     let port = |name: &str, port| ContainerPort { name: Some(name.into()), port, protocol: Protocol::Tcp };
     let address = Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(number + 1).unwrap_or(0));
     Pod {
-        id: ObjectRef::new(namespace, format!("app-{app}-{replica}")),
         labels: labels.into_iter().collect::<Labels>(),
         node: Some(format!("node-{}", number % NODES).into()),
         addresses: PodAddresses {
             v4: Some(address),
             v6: Some(Ipv6Addr::from_bits(0xfd00 << 112 | u128::from(address.to_bits()))),
         },
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
         // Half of the teams call another number by the name of the metrics port.
         ports: vec![port("http", 8080), port("metrics", if namespace.len().is_multiple_of(2) { 9090 } else { 9100 })],
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
+        ..Pod::running(ObjectRef::new(namespace, format!("app-{app}-{replica}")))
     }
 }
 

@@ -9,8 +9,8 @@ use palisade_engine::{
     model::{
         Action, Cluster, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyKind, ClusterRule, ClusterSubject,
         ClusterTier, Direction, Family, Inventory, IpBlock, LabelSelector, Labels, Mode, Name, NamespaceScope,
-        NetworkPolicy, ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch,
-        PortRange, Protocol, Requirement,
+        NetworkPolicy, ObjectRef, Peer, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange,
+        Protocol, Requirement,
     },
 };
 use palisade_nftables::{
@@ -29,18 +29,10 @@ fn object(id: &str) -> ObjectRef {
 /// A pod of node n1 with labels such as `app=web,tier=front` and an IPv4 address.
 fn pod(id: &str, labels: &str, address: &str) -> Pod {
     Pod {
-        id: object(id),
         labels: labels.split(',').map(|pair| pair.split_once('=').unwrap()).collect::<Labels>(),
         node: Some("n1".into()),
         addresses: PodAddresses { v4: Some(address.parse().unwrap()), v6: None },
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
-        ports: Vec::new(),
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
+        ..Pod::running(object(id))
     }
 }
 

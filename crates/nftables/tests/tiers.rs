@@ -9,7 +9,7 @@ use palisade_engine::{
     model::{
         Action, Cluster, ClusterMatch, ClusterPeer, ClusterPolicy, ClusterPolicyKind, ClusterPort, ClusterRule,
         ClusterSubject, ClusterTier, Direction, Family, Flow, Inventory, IpBlock, LabelSelector, Labels, Mode,
-        NamespaceScope, NetworkPolicy, ObjectRef, Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes,
+        NamespaceScope, NetworkPolicy, ObjectRef, Peer, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes,
         PortMatch, PortRange, Protocol, Requirement, Traffic,
     },
     verdict::Outcome,
@@ -30,18 +30,10 @@ const PROBE: &str = "10.0.1.4";
 fn pods() -> Vec<Pod> {
     [("db", DB), ("web", WEB), ("job", JOB), ("probe", PROBE)]
         .map(|(app, address)| Pod {
-            id: ObjectRef::new("prod", app),
             labels: [("app", app)].into_iter().collect(),
             node: Some("n1".into()),
             addresses: PodAddresses { v4: Some(address.parse().unwrap()), v6: None },
-            host_addresses: PodAddresses::default(),
-            host_network: false,
-            phase: Phase::Running,
-            ports: Vec::new(),
-            owner: None,
-            workload: None,
-            stand_in: false,
-            at: None,
+            ..Pod::running(ObjectRef::new("prod", app))
         })
         .into()
 }

@@ -26,18 +26,9 @@ fn node(name: &str, address: &str, pod_prefixes: &[&str]) -> Node {
 
 fn pod(name: &str, node: &str, v4: &str, v6: Option<&str>) -> Pod {
     Pod {
-        id: ObjectRef::new("prod", name),
-        labels: Labels::default(),
         node: Some(node.into()),
         addresses: PodAddresses { v4: Some(v4.parse().unwrap()), v6: v6.map(|v6| v6.parse().unwrap()) },
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
-        ports: Vec::new(),
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
+        ..Pod::running(ObjectRef::new("prod", name))
     }
 }
 

@@ -7,8 +7,8 @@
 
 use palisade_agent::{Change, Key, Object};
 use palisade_engine::model::{
-    LabelSelector, Labels, Namespace, NamespaceScope, NetworkPolicy, ObjectRef, Peer, Phase, Pod, PodAddresses,
-    PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol, Requirement,
+    LabelSelector, Labels, Namespace, NamespaceScope, NetworkPolicy, ObjectRef, Peer, Pod, PodAddresses, PolicyPort,
+    PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol, Requirement,
 };
 
 const HERE: &str = "bench";
@@ -107,21 +107,13 @@ fn mover(is_peer: bool) -> Pod {
 /// A pod; elsewhere is the second of the generated nodes.
 fn pod(namespace: &str, name: &str, app: &str, node: Option<&str>, number: u32) -> Pod {
     Pod {
-        id: ObjectRef::new(namespace, name),
         labels: [("app", app), ("pod-template-hash", "5d8c6b7f9d")].into_iter().collect(),
         node: Some(node.unwrap_or("worker-0001").into()),
         addresses: PodAddresses {
             v4: Some((0x0ac8_0000 + number).into()),
             v6: Some((0xfd00_0200 << 96 | u128::from(number)).into()),
         },
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
-        ports: Vec::new(),
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
+        ..Pod::running(ObjectRef::new(namespace, name))
     }
 }
 

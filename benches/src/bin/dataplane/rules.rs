@@ -16,8 +16,7 @@ use palisade_engine::{
     PolicyProgram,
     model::{
         Family, Inventory, LabelSelector, Labels, Mode, Namespace, NamespaceScope, NetworkPolicy, ObjectRef, Operator,
-        Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol,
-        Requirement,
+        Peer, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol, Requirement,
     },
 };
 use palisade_nftables::{
@@ -133,18 +132,10 @@ fn is_audited(number: usize) -> bool {
 fn pod(end: PairEnd, node: &str) -> Pod {
     let (v4, v6) = end.addresses();
     Pod {
-        id: ObjectRef::new(NAMESPACE, end.name()),
         labels: [("app", end.name())].into_iter().collect(),
         node: Some(node.into()),
         addresses: PodAddresses { v4: Some(v4), v6: Some(v6) },
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
-        ports: Vec::new(),
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
+        ..Pod::running(ObjectRef::new(NAMESPACE, end.name()))
     }
 }
 

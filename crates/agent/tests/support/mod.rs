@@ -71,18 +71,10 @@ impl Table for OneKernel {
 
 pub(crate) fn pod(name: &str, node: &str, last: u8) -> Pod {
     Pod {
-        id: ObjectRef::new("prod", name),
         labels: [("app", name)].into_iter().collect(),
         node: Some(node.into()),
         addresses: PodAddresses { v4: Some(Ipv4Addr::new(10, 244, 0, last)), v6: None },
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
-        ports: Vec::new(),
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
+        ..Pod::running(ObjectRef::new("prod", name))
     }
 }
 

@@ -115,25 +115,15 @@ mod tests {
         connections::{EndId, Ends, traffic::TrafficTable},
         model::{
             Direction, Family, Inventory, IpBlock, LabelSelector, Labels, NamespaceScope, NetworkPolicy, ObjectRef,
-            Peer, Phase, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol,
-            Requirement,
+            Peer, Pod, PodAddresses, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Protocol, Requirement,
         },
     };
 
     fn pod(name: &str, last: u8) -> Pod {
         Pod {
-            id: ObjectRef::new("a", name),
             labels: [("app", name)].into_iter().collect(),
-            node: None,
             addresses: PodAddresses { v4: Some([10, 0, 0, last].into()), v6: None },
-            host_addresses: PodAddresses::default(),
-            host_network: false,
-            phase: Phase::Running,
-            ports: Vec::new(),
-            owner: None,
-            workload: None,
-            stand_in: false,
-            at: None,
+            ..Pod::running(ObjectRef::new("a", name))
         }
     }
 

@@ -98,6 +98,24 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// A pod that runs, with nothing else: no labels, node, addresses or ports. To go on from.
+    pub fn running(id: ObjectRef) -> Self {
+        Self {
+            id,
+            labels: Labels::default(),
+            node: None,
+            addresses: PodAddresses::default(),
+            host_addresses: PodAddresses::default(),
+            host_network: false,
+            phase: Phase::Running,
+            ports: Vec::new(),
+            owner: None,
+            workload: None,
+            stand_in: false,
+            at: None,
+        }
+    }
+
     /// Whether it takes part: it has not ended.
     pub fn is_live(&self) -> bool {
         !self.phase.is_over()

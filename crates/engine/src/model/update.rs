@@ -176,20 +176,7 @@ impl Cluster {
 }
 
 fn no_pod() -> Pod {
-    Pod {
-        id: ObjectRef::new("", ""),
-        labels: Labels::default(),
-        node: None,
-        addresses: PodAddresses::default(),
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Failed,
-        ports: Vec::new(),
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
-    }
+    Pod { phase: Phase::Failed, ..Pod::running(ObjectRef::new("", "")) }
 }
 
 fn no_policy() -> NetworkPolicy {

@@ -8,8 +8,8 @@ use palisade_engine::{
     model::{
         Cluster, Conflict, ContainerPort, Direction, Family, FileId, Flow, Inventory, IpBlock, LabelSelector, Labels,
         Name, Namespace, NamespaceScope, NetworkPolicy, Node, ObjectRef, Operator, OwnerRef, Peer, Phase, Pod,
-        PodAddresses, PodTemplate, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Position, Protocol,
-        Requirement, Side, Span, Traffic, Workload, WorkloadKind,
+        PodTemplate, PolicyPort, PolicyRule, PolicyTypes, PortMatch, PortRange, Position, Protocol, Requirement, Side,
+        Span, Traffic, Workload, WorkloadKind,
     },
     verdict::{Half, Matched, Verdict},
 };
@@ -114,20 +114,7 @@ pub(crate) fn policy<const I: usize, const E: usize>(
 
 /// A running pod `namespace/name`.
 pub(crate) fn pod(id: &str, text: &str) -> Pod {
-    Pod {
-        id: object(id),
-        labels: labels(text),
-        node: None,
-        addresses: PodAddresses::default(),
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
-        ports: Vec::new(),
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
-    }
+    Pod { labels: labels(text), ..Pod::running(object(id)) }
 }
 
 /// What is said of a pod beyond its name and labels.

@@ -1,8 +1,8 @@
 //! The cluster's resolver: the one of the manifests, or one that is added, as every cluster has one.
 
 use palisade_engine::model::{
-    Cluster, ContainerPort, Inventory, LabelSelector, Labels, Name, ObjectRef, Phase, Pod, PodAddresses, Protocol,
-    Requirement, Service, ServicePort, ServiceType, TargetPort,
+    Cluster, ContainerPort, Inventory, LabelSelector, Labels, Name, ObjectRef, Pod, Protocol, Requirement, Service,
+    ServicePort, ServiceType, TargetPort,
 };
 
 /// Where a cluster's resolver is.
@@ -52,18 +52,9 @@ fn is_resolver(service: &Service) -> bool {
 fn pod() -> Pod {
     let port = |name: &str, protocol| ContainerPort { name: Some(Name::from(name)), protocol, port: PORT };
     Pod {
-        id: ObjectRef::new(NAMESPACE, NAME),
         labels: [(Name::from(LABEL), Name::from(NAME))].into_iter().collect(),
-        node: None,
-        addresses: PodAddresses::default(),
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
         ports: vec![port("dns", Protocol::Udp), port("dns-tcp", Protocol::Tcp)],
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
+        ..Pod::running(ObjectRef::new(NAMESPACE, NAME))
     }
 }
 

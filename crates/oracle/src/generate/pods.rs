@@ -82,20 +82,7 @@ fn pod(rng: &mut Rng, world: &World, plan: &mut PodPlan, kind: Kind, index: usiz
 }
 
 fn blank(namespace: Name, index: usize, labels: Labels, ports: Vec<ContainerPort>) -> Pod {
-    Pod {
-        id: ObjectRef::new(namespace, format!("pod-{index}")),
-        labels,
-        node: None,
-        addresses: PodAddresses::default(),
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::NotGiven,
-        ports,
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
-    }
+    Pod { labels, phase: Phase::NotGiven, ports, ..Pod::running(ObjectRef::new(namespace, format!("pod-{index}"))) }
 }
 
 /// Puts the pod on a node and gives it addresses.

@@ -134,18 +134,11 @@ fn pod(id: &str, pod_labels: &str, node: Option<&str>, addresses: &[&str], ports
         protocol: *protocol,
     };
     Pod {
-        id: object(id),
         labels: labels(pod_labels),
         node: node.map(Name::from),
         addresses: own,
-        host_addresses: PodAddresses::default(),
-        host_network: false,
-        phase: Phase::Running,
         ports: ports.iter().map(port).collect(),
-        owner: None,
-        workload: None,
-        stand_in: false,
-        at: None,
+        ..Pod::running(object(id))
     }
 }
 
