@@ -15,8 +15,8 @@ use palisade_engine::{
     verdict::Outcome,
 };
 use palisade_nftables::{
-    interpret::{Packet, Payload, forward},
-    path::passes,
+    interpret::forward,
+    path::{first_packet, passes},
     plan::{Options, Plan, chain_of, plan},
     ruleset::{End, Expression, Key, Name, Ruleset},
 };
@@ -127,14 +127,7 @@ impl Planned {
     }
 
     fn accepts(&self, from: &str, to: &str, port: u16) -> bool {
-        let packet = Packet {
-            source: from.parse().unwrap(),
-            destination: to.parse().unwrap(),
-            payload: Payload::Port(Protocol::Tcp, port),
-            interface: "pod0".to_owned(),
-            source_behind_interface: true,
-            established: false,
-        };
+        let packet = first_packet(&self.flow(from, to, port)).unwrap();
         forward(&self.plan.ruleset, &packet).unwrap().accepted
     }
 

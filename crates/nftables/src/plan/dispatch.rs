@@ -6,7 +6,7 @@ use palisade_engine::model::{Direction, Family};
 
 use super::{
     map_name,
-    names::content_name,
+    names::named_chain,
     planner::{LocalPod, Planner, count, discount},
     profile::peer_end,
     self_name,
@@ -14,7 +14,6 @@ use super::{
 use crate::{
     draft::Draft,
     ruleset::{Chain, Expression, Key, Name, Rule, Verdict},
-    text,
 };
 
 impl Planner {
@@ -63,9 +62,7 @@ impl Planner {
 fn own_chain(direction: Direction, address: IpAddr, chain: Name, for_itself: Name) -> (Name, Chain) {
     let [other, itself] = [chain, for_itself].map(|chain| Expression::Verdict(Verdict::Goto(chain)));
     let other = Rule::new([Expression::AddressIsNot(peer_end(direction), address), other]);
-    let rules = vec![other, Rule::new([itself]).comment("what came back to the pod itself")];
-    let content: Vec<String> = rules.iter().map(text::rule).collect();
-    (content_name("own", &content.join("\n")), Chain { is_base: false, rules })
+    named_chain("own", vec![other, Rule::new([itself]).comment("what came back to the pod itself")])
 }
 
 /// Nobody has the address any more.

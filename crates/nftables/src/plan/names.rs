@@ -4,6 +4,11 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use crate::{
+    ruleset::{Chain, Name, Rule},
+    text,
+};
+
 /// `prefix-` and 32 hexadecimal digits that stand for `content` (SHA-256, the first 128 bits).
 ///
 /// Content holds what users write: were it cheap to find a second text of the same name, a selector
@@ -15,6 +20,12 @@ pub(super) fn content_name(prefix: &str, content: &str) -> String {
         _ = write!(name, "{byte:02x}");
     }
     name
+}
+
+/// A chain of these rules, named by them.
+pub(super) fn named_chain(prefix: &str, rules: Vec<Rule>) -> (Name, Chain) {
+    let content: Vec<String> = rules.iter().map(text::rule).collect();
+    (content_name(prefix, &content.join("\n")), Chain { is_base: false, rules })
 }
 
 #[cfg(test)]

@@ -13,16 +13,13 @@ use super::{
     Options,
     cells::{Cells, Decisions, Entry, Traffic, in_order},
     front::Front,
-    names::content_name,
+    names::{content_name, named_chain},
     peers::{Lookup, Lookups, NamedPortIndex},
     piece::{NamedPorts, Piece, PieceKey},
     self_name,
     unions::{Peer, UnionId, Unions, Who},
 };
-use crate::{
-    ruleset::{Chain, End, Expression, Key, Name, Rule, Set, SetKind, Verdict},
-    text,
-};
+use crate::ruleset::{End, Expression, Key, Name, Rule, Set, SetKind, Verdict};
 
 /// Up to this many rules a profile's cells are written out; more go behind a verdict map. A rule costs
 /// a packet about 30 ns, a map costs the kernel a set, and the kernel searches sets by name in a list.
@@ -234,9 +231,8 @@ impl<'a> ProfilePlanner<'a> {
     }
 
     fn add_chain(&mut self, prefix: &str, rules: Vec<Rule>) -> Name {
-        let content: Vec<String> = rules.iter().map(text::rule).collect();
-        let name = content_name(prefix, &content.join("\n"));
-        self.piece.chains.insert(name.clone(), Chain { is_base: false, rules });
+        let (name, chain) = named_chain(prefix, rules);
+        self.piece.chains.insert(name.clone(), chain);
         name
     }
 
